@@ -1,0 +1,46 @@
+# Two commands: `make demo` and `make test`. Each sets up .venv by itself, in either order, any number of times.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+SOURCES := $(shell find csrc -name '*.cc' -o -name '*.h') pyproject.toml setup.py constraints.txt
+
+.PHONY: help demo test lint format clean
+help:
+	@echo 'make demo    annotate the bundled sample, print a summary, write labels and a picture'
+	@echo 'make test    run the tests'
+	@echo 'make lint    ruff, mypy, import-linter, clang-format, stubtest'
+	@echo 'make format  rewrite the sources in the house format'
+	@echo 'make clean   remove everything that was built'
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q 'setuptools>=77' 'pybind11>=2.13'
+
+# One install serves every target; it runs again when the C++ core or the dependencies change. Build tools live in
+# the environment (no build isolation), so that unchanged object files are reused.
+$(VENV)/.installed: $(BIN)/python $(SOURCES)
+	$(BIN)/python -m pip install -q -c constraints.txt --no-build-isolation -e '.[test]'
+	@touch $@
+
+$(VENV)/.lint-installed: $(VENV)/.installed
+	$(BIN)/python -m pip install -q -c constraints.txt --no-build-isolation -e '.[test,lint]'
+	@touch $@
+
+test: $(VENV)/.installed
+	$(BIN)/python -m pytest -q
+
+lint: $(VENV)/.lint-installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/clang-format --dry-run --Werror $$(git ls-files 'csrc/*.cc' 'csrc/*.h')
+	$(BIN)/stubtest progrm_fast._C
+
+format: $(VENV)/.lint-installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $$(git ls-files 'csrc/*.cc' 'csrc/*.h')
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info progrm_fast/*.so demo_output

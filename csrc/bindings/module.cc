@@ -1,0 +1,4 @@
+// The Python module progrm_fast._C. Bindings check arguments, release the GIL and call; no algorithm lives here.
+#include <pybind11/pybind11.h>
+
+PYBIND11_MODULE(_C, m) { m.doc() = "Compiled core of progrm_fast."; }

@@ -1,0 +1,35 @@
+"""progrm_fast: dense progress rewards for GUI, web and tool agents.
+
+trajectories -> symbols -> LCS -> recipes -> labels
+    -> reward model -> progress -> rewards -> advantages -> policy update
+
+Public names are imported on first use, so that ``import progrm_fast`` costs nothing: it loads neither NumPy nor
+SciPy nor torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# public name -> module that defines it
+_HOME = {
+    "SymbolBatch": "progrm_fast.records",
+}
+
+__all__ = ["SymbolBatch", "__version__"]
+
+if TYPE_CHECKING:
+    from progrm_fast.records import SymbolBatch
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'progrm_fast' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__
