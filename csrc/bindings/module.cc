@@ -5,5 +5,6 @@
 
 PYBIND11_MODULE(_C, m) {
   m.doc() = "Compiled core of progrm_fast.";
+  progrm_fast::bind_consensus(m);
   progrm_fast::bind_lcs(m);
 }

@@ -1,0 +1,102 @@
+"""Texts to integers, and which of them match: the alphabet that the LCS core works on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import chain
+
+import numpy as np
+import numpy.typing as npt
+
+from progrm_fast.annotation.config import AnnotatorConfig
+from progrm_fast.records import SymbolBatch
+
+__all__ = ["Alphabet"]
+
+Pairs = npt.NDArray[np.int64]
+
+
+class Alphabet:
+    """Numbers the step texts of many tasks for one call of the core.
+
+    With exact matching equal texts get equal numbers, whatever their task. With another relation every task has numbers
+    of its own, and ``relation`` holds the compatible pairs within each task, both ways round.
+    """
+
+    def __init__(self, config: AnnotatorConfig) -> None:
+        self._config = config
+        self._ids: dict[str, int] = {}
+        self._pairs: list[Pairs] = []
+        self._texts: list[str] = []
+
+    def encode_task(self, sequences: Iterable[Sequence[str]]) -> list[list[int]]:
+        """Turn the sequences of one task, its runs and its recipes alike, into numbers."""
+        if self._config.match == "exact":
+            return [[self._number(text) for text in texts] for texts in sequences]
+        first, self._ids = len(self._texts), {}
+        encoded = [[self._number(text) for text in texts] for texts in sequences]
+        self._pairs.append(compatible_pairs(self._texts[first:], self._config) + first)
+        return encoded
+
+    def _number(self, text: str) -> int:
+        number = self._ids.get(text)
+        if number is None:
+            number = self._ids[text] = len(self._texts)
+            self._texts.append(text)
+        return number
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    def text(self, symbol: int) -> str:
+        """Return the text that a symbol stands for."""
+        return self._texts[symbol]
+
+    @property
+    def relation(self) -> Pairs | None:
+        """Compatible pairs, int64 (n_pairs, 2); None where symbols match by equality."""
+        if self._config.match == "exact":
+            return None
+        return (
+            np.ascontiguousarray(np.concatenate(self._pairs)) if self._pairs else np.empty((0, 2), dtype=np.int64)
+        )
+
+
+def pack(sequences: Sequence[Sequence[int]]) -> SymbolBatch:
+    """Pack lists of symbols that are known to be good: ``SymbolBatch.from_sequences`` looks at each one again."""
+    offsets = np.zeros(len(sequences) + 1, dtype=np.int64)
+    np.cumsum([len(sequence) for sequence in sequences], out=offsets[1:])
+    symbols = np.fromiter(chain.from_iterable(sequences), dtype=np.int32, count=int(offsets[-1]))
+    return SymbolBatch(symbols, offsets)
+
+
+def compatible_pairs(texts: Sequence[str], config: AnnotatorConfig) -> Pairs:
+    """Pairs (i, j) of texts that match, both ways round.
+
+    Raises
+    ------
+    ValueError
+        If a user's function returns something other than pairs of indices into ``texts``.
+    """
+    if config.match == "text":
+        from rapidfuzz import fuzz, process
+
+        ratios = process.cdist(texts, texts, scorer=fuzz.ratio, score_cutoff=100 * config.text_threshold)
+        return np.argwhere(ratios > 0).astype(np.int64) if config.text_threshold else _all_pairs(len(texts))
+    assert callable(config.match)
+    pairs = np.asarray(list(config.match(texts)))
+    if pairs.size == 0:
+        return np.empty((0, 2), dtype=np.int64)
+    if pairs.ndim != 2 or pairs.shape[1] != 2 or not np.issubdtype(pairs.dtype, np.integer):
+        raise ValueError(
+            f"match: expected the function to return pairs of indices, got {pairs.dtype} {pairs.shape}"
+        )
+    if pairs.min() < 0 or pairs.max() >= len(texts):
+        raise ValueError(
+            f"match: expected indices from 0 to {len(texts) - 1} from the function, got {pairs.min()} to {pairs.max()}"
+        )
+    return np.unique(np.concatenate([pairs, pairs[:, ::-1]]), axis=0).astype(np.int64)
+
+
+def _all_pairs(n: int) -> Pairs:
+    return np.argwhere(np.ones((n, n), dtype=np.bool_)).astype(np.int64)
