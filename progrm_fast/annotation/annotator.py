@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from progrm_fast._gc import paused_gc
 from progrm_fast.annotation.config import AnnotatorConfig
 from progrm_fast.annotation.labels import label_runs
 from progrm_fast.annotation.library import RecipeLibrary
@@ -80,21 +81,24 @@ class ProgressAnnotator:
         that of the tasks among the new trajectories, with all the successes they have by now.
         """
         runs = list(trajectories)
-        self._learn(runs, self._texts(runs))
+        with paused_gc():
+            self._learn(runs, self._texts(runs))
         return self
 
     def annotate(self, trajectories: Iterable[Trajectory]) -> list[ProgressLabels]:
         """Label trajectories, in their order, with the recipes learned so far."""
         runs = list(trajectories)
-        return self._label(runs, self._texts(runs))
+        with paused_gc():
+            return self._label(runs, self._texts(runs))
 
     def fit_annotate(self, trajectories: Iterable[Trajectory]) -> list[ProgressLabels]:
         """``fit``, then ``annotate`` the same trajectories, reading each step once."""
         runs = list(trajectories)
-        texts = self._texts(runs)
-        self.library = RecipeLibrary(self.config)
-        self._learn(runs, texts)
-        return self._label(runs, texts)
+        with paused_gc():
+            texts = self._texts(runs)
+            self.library = RecipeLibrary(self.config)
+            self._learn(runs, texts)
+            return self._label(runs, texts)
 
     def _texts(self, trajectories: Sequence[Trajectory]) -> list[Texts]:
         return [self._symbolizer.step_texts(trajectory) for trajectory in trajectories]

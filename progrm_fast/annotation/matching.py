@@ -25,32 +25,28 @@ class Alphabet:
 
     def __init__(self, config: AnnotatorConfig) -> None:
         self._config = config
-        self._ids: dict[str, int] = {}
+        self._ids: dict[str, int] = {}  # a text's number is its place in this dictionary, plus what came before it
+        self._earlier: list[str] = []
         self._pairs: list[Pairs] = []
-        self._texts: list[str] = []
 
     def encode_task(self, sequences: Iterable[Sequence[str]]) -> list[list[int]]:
         """Turn the sequences of one task, its runs and its recipes alike, into numbers."""
+        ids = self._ids
         if self._config.match == "exact":
-            return [[self._number(text) for text in texts] for texts in sequences]
-        first, self._ids = len(self._texts), {}
-        encoded = [[self._number(text) for text in texts] for texts in sequences]
-        self._pairs.append(compatible_pairs(self._texts[first:], self._config) + first)
+            return [[ids.setdefault(text, len(ids)) for text in texts] for texts in sequences]
+        self._earlier += ids
+        ids.clear()
+        first = len(self._earlier)
+        encoded = [[first + ids.setdefault(text, len(ids)) for text in texts] for texts in sequences]
+        self._pairs.append(compatible_pairs(list(ids), self._config) + first)
         return encoded
 
-    def _number(self, text: str) -> int:
-        number = self._ids.get(text)
-        if number is None:
-            number = self._ids[text] = len(self._texts)
-            self._texts.append(text)
-        return number
-
     def __len__(self) -> int:
-        return len(self._texts)
+        return len(self._earlier) + len(self._ids)
 
-    def text(self, symbol: int) -> str:
-        """Return the text that a symbol stands for."""
-        return self._texts[symbol]
+    def texts(self) -> list[str]:
+        """Return the texts of all symbols."""
+        return [*self._earlier, *self._ids]
 
     @property
     def relation(self) -> Pairs | None:

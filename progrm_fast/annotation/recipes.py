@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
+from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
@@ -53,7 +54,9 @@ class Evidence:
         """Count one more successful run; one whose steps are all passed over teaches nothing."""
         if any(text != REPEATED for text in texts):
             self.runs[texts] = self.runs.get(texts, 0) + 1
-            self.goals = tuple(sorted({*self.goals, normal(goal)})[:2])
+            stated = normal(goal)
+            if stated not in self.goals:
+                self.goals = tuple(sorted((*self.goals, stated))[:2])
 
     def copy(self) -> Evidence:
         """Copy, so that adding to one leaves the other alone."""
@@ -89,9 +92,10 @@ class TaskRecipes:
     evidence: Evidence
     recipe_of: dict[Texts, int]
 
-    def masked(self, texts: Texts) -> list[str]:
+    def masked(self, texts: Texts) -> Sequence[str]:
         """Texts of the steps that count, as the recipes of this task see them."""
-        return [self._seen(text) for text in texts if text != REPEATED]
+        counted = texts if REPEATED not in texts else [text for text in texts if text != REPEATED]
+        return counted if self.kept is None else [self._seen(text) for text in counted]
 
     @cached_property
     def _seen(self) -> Callable[[str], str]:
@@ -172,18 +176,34 @@ class _TaskFit:
             canonical = [texts for texts in canonical if texts in chosen]
         self.members = [by_texts[texts] for texts in canonical]
 
-    def result(self, alphabet: Alphabet, config: AnnotatorConfig) -> TaskRecipes:
+    def result(self, texts: Sequence[str], config: AnnotatorConfig) -> TaskRecipes:
         recipe_of: dict[Texts, int] = {}
         recipes = []
         for index, cluster in enumerate(self.clusters):
-            recipes.append(_recipe(self.task_id, cluster, alphabet, config))
-            recipe_of.update((run, index) for sequence in cluster.supporters for run in sequence.runs)
+            supporters = cluster.supporters
+            recipe = _recipe(
+                self.task_id,
+                cluster.kind,
+                [texts[symbol] for symbol in cluster.key_steps],
+                cluster.support,
+                cluster.mean_time,
+                (sum(sequence.weight for sequence in supporters), len(supporters)),
+                config,
+            )
+            recipes.append(recipe)
+            recipe_of.update((run, index) for sequence in supporters for run in sequence.runs)
         return TaskRecipes(self.task_id, tuple(recipes), self.kept, self.evidence, recipe_of)
 
 
 def fit_tasks(evidence: Mapping[str, Evidence], config: AnnotatorConfig, workers: int = 1) -> list[TaskRecipes]:
     """Learn the recipes of many tasks at once; the order of the runs inside ``evidence`` changes nothing."""
-    tasks = [_TaskFit(task_id, runs, config) for task_id, runs in evidence.items()]
+    # Most tasks of a large collection have one success. It is its own recipe, unless a relation may say otherwise.
+    simple = {
+        task_id: _lone_run(task_id, known, config)
+        for task_id, known in evidence.items()
+        if len(known.runs) == 1 and known.n_runs >= config.min_successes and not callable(config.match)
+    }
+    tasks = [_TaskFit(task_id, known, config) for task_id, known in evidence.items() if task_id not in simple]
     alphabet = Alphabet(config)
     for task in tasks:
         sequences = task.members + task.others
@@ -194,7 +214,16 @@ def fit_tasks(evidence: Mapping[str, Evidence], config: AnnotatorConfig, workers
     _find_key_steps([cluster for task in tasks for cluster in task.clusters], alphabet, config, workers)
     _adopt([task for task in tasks if task.others], relation, workers)
     _recount([cluster for task in tasks for cluster in task.clusters], relation, workers)
-    return [task.result(alphabet, config) for task in tasks]
+    texts = alphabet.texts()
+    return [*simple.values(), *(task.result(texts, config) for task in tasks)]
+
+
+def _lone_run(task_id: str, evidence: Evidence, config: AnnotatorConfig) -> TaskRecipes:
+    ((run, weight),) = evidence.runs.items()
+    texts = [text for text in run if text != REPEATED]
+    times = [(t + 1) / len(run) for t, text in enumerate(run) if text != REPEATED]
+    recipe = _recipe(task_id, "single", texts, [weight] * len(texts), times, (weight, 1), config)
+    return TaskRecipes(task_id, (recipe,), None, evidence, {run: 0})
 
 
 def _find_clusters(
@@ -222,7 +251,8 @@ def similarity(
     lcs: npt.NDArray[np.unsignedinteger], n_steps: npt.NDArray[np.int64], config: AnnotatorConfig
 ) -> npt.NDArray[np.float64]:
     """Similarity of all pairs i < j of sequences, in the order of their LCS lengths."""
-    i, j = np.triu_indices(n_steps.size, 1)
+    n_runs = n_steps.size
+    i, j = _few_pairs(n_runs) if n_runs <= 64 else np.triu_indices(n_runs, 1)
     n, m, common = n_steps[i], n_steps[j], lcs.astype(np.int64)
     if config.similarity == "max":
         return common / np.maximum(n, m)
@@ -231,6 +261,11 @@ def similarity(
     if config.similarity == "dice":
         return 2 * common / (n + m)
     return common / (n + m - common)
+
+
+@cache
+def _few_pairs(n: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    return np.triu_indices(n, 1)
 
 
 def average_linkage(similar: npt.NDArray[np.float64], n: int, threshold: float) -> list[list[int]]:
@@ -343,30 +378,26 @@ def _recount(clusters: Sequence[_Cluster], relation: npt.NDArray[np.int64] | Non
         cluster.mean_time = (total_time / np.maximum(support, 1)).tolist()
 
 
-def _recipe(task_id: str, cluster: _Cluster, alphabet: Alphabet, config: AnnotatorConfig) -> Recipe:
-    n = len(cluster.key_steps)
-    if config.weights == "uniform":
-        progress = [(k + 1) / n for k in range(n)]
-    else:
-        progress = list(_never_decreasing(cluster.mean_time))
-    texts = [alphabet.text(symbol) for symbol in cluster.key_steps]
-    n_successes = sum(sequence.weight for sequence in cluster.supporters)
-    content = [task_id, cluster.kind, n_successes, len(cluster.supporters), texts, cluster.support, progress]
+def _recipe(
+    task_id: str,
+    kind: str,
+    texts: Sequence[str],
+    support: Sequence[int],
+    times: Sequence[float],
+    n_runs: tuple[int, int],  # with repeats, distinct
+    config: AnnotatorConfig,
+) -> Recipe:
+    n = len(texts)
+    progress = [(k + 1) / n for k in range(n)] if config.weights == "uniform" else [*accumulate(times, max)]
+    content = orjson.dumps([task_id, kind, n_runs, texts, support, progress])
     return Recipe(
-        recipe_id=hashlib.sha256(orjson.dumps(content)).hexdigest()[:16],
+        recipe_id=hashlib.sha256(content).hexdigest()[:16],
         task_id=task_id,
-        steps=tuple(map(KeyStep, texts, cluster.support, progress)),
-        n_successes=n_successes,
-        n_distinct=len(cluster.supporters),
-        kind=cluster.kind,
+        steps=tuple(map(KeyStep, texts, support, progress)),
+        n_successes=n_runs[0],
+        n_distinct=n_runs[1],
+        kind=kind,
     )
-
-
-def _never_decreasing(times: Sequence[float]) -> Iterator[float]:
-    highest = 0.0
-    for time in times:
-        highest = max(highest, time)
-        yield highest
 
 
 def _content_hash(texts: Texts) -> bytes:

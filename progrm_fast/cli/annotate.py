@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -163,7 +162,6 @@ def annotate(
       progrm-fast annotate new.jsonl -o out.jsonl --recipes recipes.json
     """
     started = time.perf_counter()
-    gc.disable()  # records are trees: nothing to collect, and the collector would walk millions of live objects
     reading = {name: options.pop(name) for name in ("id_field", "group_by", "success_field", "success_threshold")}
     annotator = _annotator(ctx, recipes, options, workers)
     skipped: list[str] = []

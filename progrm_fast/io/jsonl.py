@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import IO, Any, Literal
 
 import orjson
 
+from progrm_fast._gc import paused_gc
 from progrm_fast.io.chat_messages import first_user_text, label_tool_calls, steps_from_messages
 from progrm_fast.io.files import FileError, display_name, read_lines
 from progrm_fast.records import ProgressLabels, Trajectory
 
 __all__ = ["read_trajectories", "write_labelled"]
+
+_BATCH = 1000  # lines parsed at a time
 
 # orjson turns integers of more than 64 bits into floats; a line that may hold one takes the slow exact way. Mapping all
 # digits to one and searching for a run of it costs a fifth of a regular expression.
@@ -67,23 +71,30 @@ def read_trajectories(
     name = display_name(path)
     seen: dict[str, int] = {}
     n_bad = 0
-    for number, line in enumerate(read_lines(path), start=1):
-        if not line or line.isspace():
-            continue
-        try:
-            trajectory = _parse(line, id_field, group_by, success_field, success_threshold)
-            first = seen.setdefault(trajectory.trajectory_id, number)
-            if first != number:
-                raise ValueError(f"{id_field}: {trajectory.trajectory_id!r} was used already, in line {first}")
-        except ValueError as error:
-            message = f"{name}:{number}: {error}"
-            if on_error == "stop":
-                raise FileError(message) from None
-            n_bad += 1
-            if skipped is not None:
-                skipped.append(message)
-            continue
-        yield trajectory
+    lines = enumerate(read_lines(path), start=1)
+    while batch := list(islice(lines, _BATCH)):
+        parsed = []
+        with paused_gc():
+            for number, line in batch:
+                if not line or line.isspace():
+                    continue
+                try:
+                    trajectory = _parse(line, id_field, group_by, success_field, success_threshold)
+                    first = seen.setdefault(trajectory.trajectory_id, number)
+                    if first != number:
+                        raise ValueError(
+                            f"{id_field}: {trajectory.trajectory_id!r} was used already, in line {first}"
+                        )
+                except ValueError as error:
+                    message = f"{name}:{number}: {error}"
+                    if on_error == "stop":
+                        raise FileError(message) from None
+                    n_bad += 1
+                    if skipped is not None:
+                        skipped.append(message)
+                    continue
+                parsed.append(trajectory)
+        yield from parsed
     if not seen:
         raise FileError(f"{name}: holds no trajectory" + (f" ({n_bad} bad lines were left out)" if n_bad else ""))
 
@@ -205,10 +216,10 @@ def _labelled_record(trajectory: Trajectory, label: ProgressLabels, config_hash:
             "success": trajectory.success,
             "steps": trajectory.steps,
         }
-    per_step = [
-        {"progress": progress, "key_step": key}
-        for progress, key in zip(list(label.progress), label.key_step.tolist(), strict=True)
-    ]
+    progress, key_step = (
+        list(label.progress),
+        label.key_step.tolist(),
+    )  # float32 scalars print in their shortest form
     annotation: dict[str, Any] = {
         "recipe": label.recipe,
         "matched": label.matched,
@@ -219,9 +230,15 @@ def _labelled_record(trajectory: Trajectory, label: ProgressLabels, config_hash:
         annotation["reason"] = label.reason
     labelled = {**record, "annotation": annotation}
     if "steps" in record:
-        labelled["steps"] = [{**step, **new} for step, new in zip(record["steps"], per_step, strict=True)]
+        labelled["steps"] = [
+            {**step, "progress": value, "key_step": key}
+            for step, value, key in zip(record["steps"], progress, key_step, strict=True)
+        ]
     else:
-        labelled["messages"] = label_tool_calls(record["messages"], per_step)
+        labelled["messages"] = label_tool_calls(
+            record["messages"],
+            [{"progress": value, "key_step": key} for value, key in zip(progress, key_step, strict=True)],
+        )
     return labelled
 
 
