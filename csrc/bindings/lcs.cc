@@ -86,7 +86,8 @@ void group_align(const IntArray& a_symbols, const OffsetArray& a_offsets, const 
 }  // namespace
 
 void bind_lcs(py::module_& m) {
-  py::class_<lcs::Relation>(m, "MatchRelation", "Which symbols match, as sparse rows; immutable.")
+  py::class_<lcs::Relation>(m, "MatchRelation", py::metaclass(reinterpret_cast<PyObject*>(&PyType_Type)),
+                            "Which symbols match, as sparse rows; immutable.")
       .def(py::init(&relation_from_pairs), py::arg("n_symbols"), py::arg("pairs").noconvert())
       .def_property_readonly("n_symbols", &lcs::Relation::n_symbols)
       .def_property_readonly("is_symmetric", &lcs::Relation::is_symmetric);
