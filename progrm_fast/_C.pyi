@@ -1,0 +1,50 @@
+import numpy as np
+import numpy.typing as npt
+
+class MatchRelation:
+    def __init__(self, n_symbols: int, pairs: npt.NDArray[np.int64]) -> None: ...
+    @property
+    def n_symbols(self) -> int: ...
+    @property
+    def is_symmetric(self) -> bool: ...
+
+def lcs_cross_lengths(
+    a_symbols: npt.NDArray[np.int32],
+    a_offsets: npt.NDArray[np.int64],
+    b_symbols: npt.NDArray[np.int32],
+    b_offsets: npt.NDArray[np.int64],
+    match: MatchRelation | None,
+    out: npt.NDArray[np.unsignedinteger],
+    workers: int,
+) -> None: ...
+def lcs_all_pairs_lengths(
+    symbols: npt.NDArray[np.int32],
+    offsets: npt.NDArray[np.int64],
+    match: MatchRelation | None,
+    out: npt.NDArray[np.unsignedinteger],
+    workers: int,
+) -> None: ...
+def lcs_group_lengths(
+    symbols: npt.NDArray[np.int32],
+    offsets: npt.NDArray[np.int64],
+    group_offsets: npt.NDArray[np.int64],
+    match: MatchRelation | None,
+    out: npt.NDArray[np.unsignedinteger],
+    workers: int,
+) -> None: ...
+def lcs_group_align(
+    a_symbols: npt.NDArray[np.int32],
+    a_offsets: npt.NDArray[np.int64],
+    b_symbols: npt.NDArray[np.int32],
+    b_offsets: npt.NDArray[np.int64],
+    a_groups: npt.NDArray[np.int64],
+    b_groups: npt.NDArray[np.int64],
+    match: MatchRelation | None,
+    out: npt.NDArray[np.int32],
+    block_offsets: npt.NDArray[np.int64],
+    workers: int,
+) -> None: ...
+def isa_names() -> list[str]: ...
+def isa_runs_here(name: str) -> bool: ...
+def isa_active() -> str: ...
+def isa_force(name: str) -> None: ...

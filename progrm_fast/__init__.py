@@ -17,11 +17,23 @@ __version__ = "0.1.0"
 # public name -> module that defines it
 _HOME = {
     "SymbolBatch": "progrm_fast.records",
+    "lcs_align": "progrm_fast.lcs",
+    "lcs_group_align": "progrm_fast.lcs",
+    "lcs_group_lengths": "progrm_fast.lcs",
+    "lcs_lengths": "progrm_fast.lcs",
 }
 
-__all__ = ["SymbolBatch", "__version__"]
+__all__ = [
+    "SymbolBatch",
+    "__version__",
+    "lcs_align",
+    "lcs_group_align",
+    "lcs_group_lengths",
+    "lcs_lengths",
+]
 
 if TYPE_CHECKING:
+    from progrm_fast.lcs import lcs_align, lcs_group_align, lcs_group_lengths, lcs_lengths
     from progrm_fast.records import SymbolBatch
 
 

@@ -1,4 +1,9 @@
 // The Python module progrm_fast._C. Bindings check arguments, release the GIL and call; no algorithm lives here.
+#include "bindings/module.h"
+
 #include <pybind11/pybind11.h>
 
-PYBIND11_MODULE(_C, m) { m.doc() = "Compiled core of progrm_fast."; }
+PYBIND11_MODULE(_C, m) {
+  m.doc() = "Compiled core of progrm_fast.";
+  progrm_fast::bind_lcs(m);
+}

@@ -1,0 +1,10 @@
+// What each bindings file adds to the module.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace progrm_fast {
+
+void bind_lcs(pybind11::module_& m);
+
+}  // namespace progrm_fast

@@ -1,0 +1,57 @@
+#include "isa/dispatch.h"
+
+#include <atomic>
+#include <cstdlib>
+#include <stdexcept>
+#include <string>
+
+namespace progrm_fast::isa {
+namespace {
+
+bool always() { return true; }
+
+constexpr Variant kVariants[] = {
+    {"scalar", always, true},
+    {"reference", always, false},
+};
+constexpr int kCount = sizeof(kVariants) / sizeof(kVariants[0]);
+
+std::atomic<const Variant*> chosen{nullptr};
+
+const Variant& automatic() {
+  for (const Variant& variant : kVariants) {
+    if (variant.automatic && variant.runs_here()) return variant;
+  }
+  throw std::logic_error("no instruction set runs here");
+}
+
+const Variant& by_name(const std::string& name, const char* argument) {
+  if (name == "auto") return automatic();
+  std::string names = "auto";
+  for (const Variant& variant : kVariants) {
+    if (!variant.runs_here()) continue;
+    if (name == variant.name) return variant;
+    names += std::string(", ") + variant.name;
+  }
+  throw std::invalid_argument(std::string(argument) + ": expected one of " + names + ", got '" + name + "'");
+}
+
+}  // namespace
+
+const Variant* variants() { return kVariants; }
+int variant_count() { return kCount; }
+
+const Variant& active() {
+  if (const Variant* variant = chosen.load(std::memory_order_acquire)) return *variant;
+  const char* name = std::getenv("PROGRM_FAST_ISA");
+  const Variant& variant = name && *name ? by_name(name, "PROGRM_FAST_ISA") : automatic();
+  const Variant* expected = nullptr;  // a variant forced meanwhile stays
+  chosen.compare_exchange_strong(expected, &variant, std::memory_order_acq_rel);
+  return expected ? *expected : variant;
+}
+
+void force(const std::string& name) { chosen.store(&by_name(name, "name"), std::memory_order_release); }
+
+bool is_reference(const Variant& variant) { return std::string(variant.name) == "reference"; }
+
+}  // namespace progrm_fast::isa

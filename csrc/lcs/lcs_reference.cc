@@ -1,0 +1,48 @@
+// The oracle: the textbook dynamic programme (Wagner and Fischer 1974), one row after the other, and its trace.
+//   L[i][j] = L[i-1][j-1] + 1              if x[i] matches y[j]
+//             max(L[i-1][j], L[i][j-1])    otherwise
+#include <algorithm>
+#include <vector>
+
+#include "lcs/lcs.h"
+
+namespace progrm_fast::lcs {
+
+int64_t reference_length(const int32_t* x, int64_t n, const int32_t* y, int64_t m, const Relation& match,
+                         const std::function<void()>& poll) {
+  const size_t width = static_cast<size_t>(m) + 1;
+  std::vector<int64_t> above(width, 0), row(width, 0);
+  for (int64_t i = 0; i < n; ++i) {
+    poll();
+    for (size_t j = 1; j < width; ++j) {
+      row[j] = match.matches(x[i], y[j - 1]) ? above[j - 1] + 1 : std::max(above[j], row[j - 1]);
+    }
+    std::swap(above, row);
+  }
+  return above[width - 1];
+}
+
+void reference_align(const int32_t* x, int64_t n, const int32_t* y, int64_t m, const Relation& match, int32_t* out,
+                     int64_t out_stride, const std::function<void()>& poll) {
+  const size_t width = static_cast<size_t>(m) + 1;
+  std::vector<int32_t> table((static_cast<size_t>(n) + 1) * width, 0);
+  const auto length = [&](int64_t i, int64_t j) -> int32_t& {
+    return table[static_cast<size_t>(i) * width + static_cast<size_t>(j)];
+  };
+  for (int64_t i = 1; i <= n; ++i) {
+    poll();
+    for (int64_t j = 1; j <= m; ++j) {
+      length(i, j) = match.matches(x[i - 1], y[j - 1]) ? length(i - 1, j - 1) + 1
+                                                       : std::max(length(i - 1, j), length(i, j - 1));
+    }
+  }
+  int64_t j = m;
+  for (int64_t i = n; i > 0; --i) {
+    while (j > 0 && length(i, j - 1) == length(i, j)) --j;  // drop trailing items of y
+    const bool needed = j > 0 && length(i - 1, j) < length(i, j);
+    out[(i - 1) * out_stride] = needed ? static_cast<int32_t>(j) : 0;
+    if (needed) --j;
+  }
+}
+
+}  // namespace progrm_fast::lcs

@@ -1,0 +1,292 @@
+"""Longest common subsequences of ragged batches of symbols: lengths of many pairs, and alignments.
+
+For sequences x (n symbols) and y (m symbols) and a relation ``~`` between symbols, the length is
+
+    L(0, j) = L(i, 0) = 0
+    L(i, j) = L(i-1, j-1) + 1               if x_i ~ y_j
+              max(L(i-1, j), L(i, j-1))     otherwise
+
+computed bit-parallel (Hyyrö, "Bit-parallel LCS-length computation revisited", 2004). Every function releases the
+GIL, answers Ctrl-C, and gives the same bits for every number of workers and every instruction set.
+
+The relation is equality, or `match`: an (A, A) bool matrix, ``match[i, j]`` saying that symbol i of `a` matches
+symbol j of `b`, or such pairs as an integer array of shape (n, 2). It need be neither reflexive nor symmetric nor
+transitive, identity is not implied, and symbols then lie in [0, A); with pairs, every symbol from 0 on is allowed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from progrm_fast import _C
+from progrm_fast.records import SymbolBatch
+
+__all__ = [
+    "active_isa",
+    "available_isas",
+    "lcs_align",
+    "lcs_group_align",
+    "lcs_group_lengths",
+    "lcs_lengths",
+    "set_isa",
+]
+
+Sequences: TypeAlias = "SymbolBatch | Iterable[Sequence[int] | npt.NDArray[np.integer]]"
+Match: TypeAlias = "npt.NDArray[np.bool_] | npt.NDArray[np.integer] | Sequence[tuple[int, int]] | None"
+Unsigned: TypeAlias = "npt.NDArray[np.unsignedinteger]"
+
+_UNSIGNED = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.uint32))
+
+
+def lcs_lengths(
+    a: Sequences,
+    b: Sequences | None = None,
+    *,
+    match: Match = None,
+    workers: int = 1,
+    dtype: npt.DTypeLike | None = None,
+    out: Unsigned | None = None,
+) -> Unsigned:
+    """Length of the longest common subsequence of every pair of sequences.
+
+    Parameters
+    ----------
+    a, b : SymbolBatch or list of integer sequences
+        `b` defaults to `a`: all pairs, at half the cost if the relation is symmetric.
+    match : bool array (A, A), or integer array (n, 2), optional
+        Which symbols match; equality if not given (see the module).
+    workers : int
+        At most this many threads; small work takes fewer.
+    dtype : uint8, uint16 or uint32, optional
+        Of the result; by default the smallest that holds the longest possible length.
+    out : array of that dtype, shape (len(a), len(b)), C-contiguous, optional
+        Written and returned.
+
+    Returns
+    -------
+    unsigned array, shape (len(a), len(b))
+        Entry (i, j) is L(a_i, b_j).
+
+    Raises
+    ------
+    TypeError
+        If sequences or symbols are not integers, or `match` is neither bool nor integer.
+    ValueError
+        If a symbol lies outside the relation, or `dtype` or `out` could not hold the longest possible length.
+    """
+    x = _as_batch(a)
+    y = x if b is None else _as_batch(b)
+    relation = _as_relation(match, x, y)
+    shape = (len(x), len(y))
+    longest = min(_longest(x), _longest(y))
+    if out is not None and not isinstance(out, np.ndarray):
+        raise TypeError(f"out: expected an array, got {type(out).__name__}")
+    result = _output(shape, _result_dtype(longest, dtype, out), out)
+    if b is None:
+        _C.lcs_all_pairs_lengths(x.symbols, x.offsets, relation, result, workers)
+    else:
+        _C.lcs_cross_lengths(x.symbols, x.offsets, y.symbols, y.offsets, relation, result, workers)
+    return result
+
+
+def lcs_align(a: Sequences, b: Sequences, *, match: Match = None, workers: int = 1) -> npt.NDArray[np.int32]:
+    """Where each step of each sequence of `a` is matched in each sequence of `b`.
+
+    Among the longest alignments, trailing items of the sequence of `b` are dropped, then trailing steps of the
+    sequence of `a`, as long as the optimum holds: each match sits on the earliest step, and the earliest item, that
+    suffices.
+
+    Parameters
+    ----------
+    a, b : SymbolBatch or list of integer sequences
+        For instance trajectories and recipes.
+    match, workers
+        As in `lcs_lengths`.
+
+    Returns
+    -------
+    int32 array, shape (number of symbols of a, len(b))
+        Row ``a.offsets[i] + t`` is step t of sequence i of `a`; column j is sequence j of `b`. An entry is 0, or
+        the matched position in ``b[j]`` plus 1.
+    """
+    x, y = _as_batch(a), _as_batch(b)
+    flat, _ = lcs_group_align(x, y, [0, len(x)], [0, len(y)], match=match, workers=workers)
+    return flat.reshape(x.symbols.size, len(y))
+
+
+def lcs_group_lengths(
+    batch: Sequences, group_offsets: npt.ArrayLike, *, match: Match = None, workers: int = 1
+) -> tuple[Unsigned, npt.NDArray[np.int64]]:
+    """Lengths of all pairs inside each of many groups, in one call.
+
+    Parameters
+    ----------
+    batch : SymbolBatch or list of integer sequences
+        The sequences of all groups.
+    group_offsets : integer array, shape (n_groups + 1,)
+        Group g holds the sequences ``group_offsets[g]:group_offsets[g + 1]`` of `batch`.
+    match, workers
+        As in `lcs_lengths`; the relation is over the symbols of the whole batch and must be symmetric.
+
+    Returns
+    -------
+    lengths : unsigned array, shape (sum of n_g (n_g - 1) / 2,)
+        Per group its pairs i < j in the order of ``scipy.spatial.distance.pdist``; the smallest dtype that holds
+        the longest possible length.
+    offsets : int64 array, shape (n_groups + 1,)
+        The pairs of group g are ``lengths[offsets[g]:offsets[g + 1]]``.
+
+    Raises
+    ------
+    ValueError
+        If `group_offsets` decreases or leaves the batch, or the relation is asymmetric.
+    """
+    x = _as_batch(batch)
+    groups = _as_offsets(group_offsets, "group_offsets")
+    relation = _as_relation(match, x, x)
+    sizes = np.diff(groups)
+    offsets = np.zeros(groups.size, dtype=np.int64)
+    np.cumsum(sizes * (sizes - 1) // 2, out=offsets[1:])
+    lengths = _output((max(int(offsets[-1]), 0),), _result_dtype(_longest(x), None, None), None)
+    _C.lcs_group_lengths(x.symbols, x.offsets, groups, relation, lengths, workers)
+    return lengths, offsets
+
+
+def lcs_group_align(
+    a: Sequences,
+    b: Sequences,
+    a_groups: npt.ArrayLike,
+    b_groups: npt.ArrayLike,
+    *,
+    match: Match = None,
+    workers: int = 1,
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+    """Alignments inside each of many groups, in one call: `lcs_align` of the group's part of `a` and of `b`.
+
+    Parameters
+    ----------
+    a, b : SymbolBatch or list of integer sequences
+        The sequences of all groups.
+    a_groups, b_groups : integer arrays, shape (n_groups + 1,)
+        Group g aligns each of the sequences ``a_groups[g]:a_groups[g + 1]`` of `a` with each of the sequences
+        ``b_groups[g]:b_groups[g + 1]`` of `b`.
+    match, workers
+        As in `lcs_lengths`; the relation is over the symbols of the whole batches.
+
+    Returns
+    -------
+    flat : int32 array
+        One block per group, one after the other. Block g is row-major of shape (steps of the group's sequences of
+        `a`, number of its sequences of `b`); its entries are those of `lcs_align`.
+    offsets : int64 array, shape (n_groups + 1,)
+        Block g is ``flat[offsets[g]:offsets[g + 1]]``.
+
+    Raises
+    ------
+    ValueError
+        If groups decrease, leave their batch, or differ in number.
+    """
+    x, y = _as_batch(a), _as_batch(b)
+    in_a, in_b = _as_offsets(a_groups, "a_groups"), _as_offsets(b_groups, "b_groups")
+    if in_a.size != in_b.size:
+        raise ValueError(f"b_groups: expected {in_a.size} offsets as in a_groups, got {in_b.size}")
+    for name, groups, batch in (("a_groups", in_a, x), ("b_groups", in_b, y)):
+        if groups[0] < 0 or groups[-1] > len(batch) or np.any(groups[1:] < groups[:-1]):
+            raise ValueError(f"{name}: expected offsets within 0 to {len(batch)} that never decrease, got {groups}")
+    relation = _as_relation(match, x, y)
+    steps = np.diff(x.offsets[in_a])
+    offsets = np.zeros(in_a.size, dtype=np.int64)
+    np.cumsum(steps * np.diff(in_b), out=offsets[1:])
+    flat = np.empty(int(offsets[-1]), dtype=np.int32)
+    _C.lcs_group_align(x.symbols, x.offsets, y.symbols, y.offsets, in_a, in_b, relation, flat, offsets, workers)
+    return flat, offsets
+
+
+def set_isa(name: str) -> None:
+    """Force an implementation by name for the whole process; ``"auto"`` returns to the automatic choice.
+
+    The environment variable ``PROGRM_FAST_ISA`` does the same for a process as it starts. ``"reference"`` is the
+    plain O(nm) dynamic programme.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown or this machine lacks the instructions.
+    """
+    _C.isa_force(name)
+
+
+def active_isa() -> str:
+    """Name of the implementation in use."""
+    return _C.isa_active()
+
+
+def available_isas() -> dict[str, bool]:
+    """All compiled implementations, the most preferred first, and whether each runs on this machine."""
+    return {name: _C.isa_runs_here(name) for name in _C.isa_names()}
+
+
+def _as_batch(sequences: Sequences) -> SymbolBatch:
+    return sequences if isinstance(sequences, SymbolBatch) else SymbolBatch.from_sequences(sequences)
+
+
+def _as_offsets(offsets: npt.ArrayLike, name: str) -> npt.NDArray[np.int64]:
+    array = np.asarray(offsets)
+    if array.ndim != 1 or array.size == 0:
+        raise ValueError(f"{name}: expected one dimension and at least one entry, got shape {array.shape}")
+    if not np.issubdtype(array.dtype, np.integer):
+        raise TypeError(f"{name}: expected integers, got {array.dtype}")
+    return np.ascontiguousarray(array, dtype=np.int64)
+
+
+def _as_relation(match: Any, x: SymbolBatch, y: SymbolBatch) -> _C.MatchRelation | None:
+    if match is None:
+        return None
+    array = np.asarray(match)
+    if array.dtype == np.bool_:
+        if array.ndim != 2 or array.shape[0] != array.shape[1]:
+            raise ValueError(f"match: expected a bool matrix of shape (A, A), got shape {array.shape}")
+        pairs, n_symbols = np.argwhere(array), array.shape[0]
+    else:
+        if array.size == 0:
+            array = np.empty((0, 2), dtype=np.int64)
+        if array.ndim != 2 or array.shape[1] != 2:
+            raise ValueError(f"match: expected pairs of shape (n, 2), got shape {array.shape}")
+        if not np.issubdtype(array.dtype, np.integer):
+            raise TypeError(f"match: expected a bool matrix or integer pairs, got {array.dtype}")
+        pairs = array
+        n_symbols = 1 + max(int(part.max()) if part.size else -1 for part in (array, x.symbols, y.symbols))
+        if n_symbols > np.iinfo(np.int32).max:
+            raise ValueError(f"match: expected symbols below {np.iinfo(np.int32).max}, got {n_symbols - 1}")
+    return _C.MatchRelation(n_symbols, np.ascontiguousarray(pairs, dtype=np.int64))
+
+
+def _longest(batch: SymbolBatch) -> int:
+    return int(batch.lengths.max()) if len(batch) else 0
+
+
+def _result_dtype(longest: int, dtype: npt.DTypeLike | None, out: Unsigned | None) -> np.dtype[Any]:
+    """Take the asked-for dtype if it can hold `longest`, else the smallest that can."""
+    asked = np.dtype(dtype) if dtype is not None else out.dtype if out is not None else None
+    if asked is None:
+        return next(candidate for candidate in _UNSIGNED if longest <= np.iinfo(candidate).max)
+    name = "dtype" if dtype is not None else "out"
+    if asked not in _UNSIGNED:
+        raise ValueError(f"{name}: expected uint8, uint16 or uint32, got {asked}")
+    if longest > np.iinfo(asked).max:
+        raise ValueError(f"{name}: expected a type that holds lengths up to {longest}, got {asked}")
+    return asked
+
+
+def _output(shape: tuple[int, ...], dtype: np.dtype[Any], out: Unsigned | None) -> Unsigned:
+    if out is None:
+        return np.empty(shape, dtype=dtype)
+    if out.shape != shape or out.dtype != dtype or not out.flags.c_contiguous or not out.flags.writeable:
+        raise ValueError(
+            f"out: expected a writable C-contiguous array of {dtype}, shape {shape}, got {out.dtype}, {out.shape}"
+        )
+    return out
