@@ -10,9 +10,29 @@ namespace {
 
 bool always() { return true; }
 
+#if defined(__x86_64__)
+bool has_avx2() {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
+         __builtin_cpu_supports("popcnt");
+}
+
+bool has_avx512() {
+  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+         __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512bitalg") &&
+         __builtin_cpu_supports("avx512vpopcntdq");
+}
+#endif
+
 constexpr Variant kVariants[] = {
-    {"scalar", always, true},
-    {"reference", always, false},
+#if defined(__x86_64__)
+    {"avx512", has_avx512, true, &kAvx512Kernels},
+    {"avx2", has_avx2, true, &kAvx2Kernels},
+#elif defined(__aarch64__)
+    {"neon", always, true, &kNeonKernels},
+#endif
+    {"scalar", always, true, &kScalarKernels},
+    {"reference", always, false, nullptr},
 };
 constexpr int kCount = sizeof(kVariants) / sizeof(kVariants[0]);
 
@@ -51,7 +71,5 @@ const Variant& active() {
 }
 
 void force(const std::string& name) { chosen.store(&by_name(name, "name"), std::memory_order_release); }
-
-bool is_reference(const Variant& variant) { return std::string(variant.name) == "reference"; }
 
 }  // namespace progrm_fast::isa

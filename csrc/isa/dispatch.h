@@ -3,12 +3,15 @@
 
 #include <string>
 
+#include "isa/kernels.h"
+
 namespace progrm_fast::isa {
 
 struct Variant {
   const char* name;
   bool (*runs_here)();  // does this machine have the instructions?
   bool automatic;       // may be chosen without being asked for; the order of the table is the order of preference
+  const Kernels* kernels;  // null for the reference, which has none
 };
 
 // All compiled variants, the most preferred first.
@@ -22,7 +25,5 @@ const Variant& active();
 // Forces a variant by name for the whole process; "auto" goes back to the automatic choice. Throws
 // std::invalid_argument for an unknown name or one that does not run here.
 void force(const std::string& name);
-
-bool is_reference(const Variant& variant);
 
 }  // namespace progrm_fast::isa

@@ -1,26 +1,150 @@
-// The bit-parallel recurrence (Hyyrö 2004, "Bit-parallel LCS-length computation revisited"), one text symbol a
-// step.
+// The bit-parallel recurrence (Hyyrö 2004, "Bit-parallel LCS-length computation revisited"), in every lane at once.
+// Written once; included per instruction set, after the vector operations and inside its target region. No include
+// guard on purpose.
 //
 // Bit j of W is set when the table row grows between columns j and j + 1; Hyyrö's vector is V = ~W. With M the mask
-// of the pattern positions that the symbol matches and U = M & ~W,
-//   W' = (W - U) & (W | M)
-// where the borrow runs through the whole pattern. W starts at 0 and bits above the pattern stay 0, so that the
-// length is the number of set bits.
-#pragma once
+// of the query positions that the target's symbol matches, and U = M & ~W,
+//   V' = (V + U) | (V - U)   becomes   W' = (W - U) & (W + U) = (W - U) & (W | M)
+// where the borrow runs through the whole query. W starts at 0 and bits above the query stay 0, so that lanes need
+// no masks and the length is the number of set bits.
 
-#include <cstdint>
+namespace progrm_fast::isa::PROGRM_FAST_ISA {
+namespace {
 
-namespace progrm_fast::lcs {
+template <int kBits>
+PROGRM_FAST_INLINE Lanes<kBits> load(const uint8_t* from) {
+  Lanes<kBits> lanes;
+  std::memcpy(&lanes, from, sizeof lanes);
+  return lanes;
+}
 
-inline void bitparallel_step(uint64_t* w, const uint64_t* masks, int64_t words) {
-  uint64_t borrow = 0;
-  for (int64_t k = 0; k < words; ++k) {
-    const uint64_t old = w[k];
-    const uint64_t u = masks[k] & ~old;
-    const uint64_t difference = old - u - borrow;
-    borrow = (old < u) | ((old == u) & borrow);
-    w[k] = difference & (old | masks[k]);
+template <int kBits, int kVectors>
+PROGRM_FAST_INLINE void advance(Lanes<kBits>* w, const LaneTable& table, int32_t symbol) {
+  const uint8_t* row = table.rows + table.row_of[symbol];
+  for (int k = 0; k < kVectors; ++k) w[k] = step<kBits>(w[k], load<kBits>(row + k * kVectorBytes));
+}
+
+// Interleaves the counts of r = kBits / 8 vectors into one: a count fits into a byte, a lane has r of them.
+template <int kBits, int kVectors>
+PROGRM_FAST_INLINE void store_counts(const Lanes<kBits>* w, uint8_t* strip) {
+  constexpr int r = kBits / 8;
+  for (int first = 0; first < kVectors; first += r) {
+    Lanes<kBits> packed = popcount<kBits>(w[first]);
+    for (int k = 1; k < r && first + k < kVectors; ++k) packed |= popcount<kBits>(w[first + k]) << (8 * k);
+    std::memcpy(strip + first / r * kVectorBytes, &packed, sizeof packed);
   }
 }
 
-}  // namespace progrm_fast::lcs
+// kTargets at a time: a single vector would wait for its own previous step.
+template <int kBits, int kVectors, int kTargets>
+PROGRM_FAST_INLINE void lengths_of(const LaneTable& table, const Target* targets, uint8_t* strips) {
+  constexpr int kStripBytes = (kVectors + kBits / 8 - 1) / (kBits / 8) * kVectorBytes;
+  Lanes<kBits> w[kTargets][kVectors] = {};
+  int64_t together = targets[0].length;
+  for (int t = 1; t < kTargets; ++t) together = targets[t].length < together ? targets[t].length : together;
+  for (int64_t j = 0; j < together; ++j) {
+    for (int t = 0; t < kTargets; ++t) advance<kBits, kVectors>(w[t], table, targets[t].symbols[j]);
+  }
+  for (int t = 0; t < kTargets; ++t) {
+    for (int64_t j = together; j < targets[t].length; ++j) {
+      advance<kBits, kVectors>(w[t], table, targets[t].symbols[j]);
+    }
+    store_counts<kBits, kVectors>(w[t], strips + t * kStripBytes);
+  }
+}
+
+template <int kBits, int kVectors>
+void lengths_loop(const LaneTable& table, const Target* targets, int64_t n_targets, uint8_t* strips) {
+  constexpr int kTargets = kVectors == 1 ? 4 : kVectors <= 3 ? 2 : 1;
+  constexpr int kStripBytes = (kVectors + kBits / 8 - 1) / (kBits / 8) * kVectorBytes;
+  int64_t t = 0;
+  for (; t + kTargets <= n_targets; t += kTargets) {
+    lengths_of<kBits, kVectors, kTargets>(table, targets + t, strips + t * kStripBytes);
+  }
+  for (; t < n_targets; ++t) lengths_of<kBits, kVectors, 1>(table, targets + t, strips + t * kStripBytes);
+}
+
+template <int kBits>
+void lengths_of_lanes(const LaneTable& table, const Target* targets, int64_t n_targets, uint8_t* strips) {
+  switch (table.n_vectors) {
+    case 1:
+      return lengths_loop<kBits, 1>(table, targets, n_targets, strips);
+    case 2:
+      return lengths_loop<kBits, 2>(table, targets, n_targets, strips);
+    case 3:
+      return lengths_loop<kBits, 3>(table, targets, n_targets, strips);
+    case 4:
+      return lengths_loop<kBits, 4>(table, targets, n_targets, strips);
+    case 6:
+      return lengths_loop<kBits, 6>(table, targets, n_targets, strips);
+    default:
+      return lengths_loop<kBits, 8>(table, targets, n_targets, strips);
+  }
+}
+
+void lengths(const LaneTable& table, const Target* targets, int64_t n_targets, uint8_t* strips) {
+  if constexpr (kMinLaneBits == 8) {
+    if (table.lane_bits == 8) return lengths_of_lanes<8>(table, targets, n_targets, strips);
+    if (table.lane_bits == 16) return lengths_of_lanes<16>(table, targets, n_targets, strips);
+    if (table.lane_bits == 32) return lengths_of_lanes<32>(table, targets, n_targets, strips);
+  }
+  return lengths_of_lanes<64>(table, targets, n_targets, strips);
+}
+
+// Words of 63 positions: the difference of two such words, less a borrow, is negative exactly when it borrows.
+template <int kWords, bool kChained>
+void lengths_of_words(const LaneTable& table, const Target& target, uint64_t* borrows, uint32_t* counts) {
+  Lanes<64> w[kWords] = {};
+  for (int64_t j = 0; j < target.length; ++j) {
+    const uint8_t* row = table.rows + table.row_of[target.symbols[j]];
+    uint8_t* saved = reinterpret_cast<uint8_t*>(borrows) + (kChained ? j * kVectorBytes : 0);
+    Lanes<64> borrow = {};  // 0 or -1
+    if (kChained) borrow = load<64>(saved);
+    for (int k = 0; k < kWords; ++k) {
+      const Lanes<64> m = load<64>(row + k * kVectorBytes);
+      Lanes<64> d = w[k] - (m & ~w[k]);
+      if (kChained || k > 0) d += borrow;
+      if (kChained || k + 1 < kWords) borrow = sign(d);
+      w[k] = and_with_either<64>(d, w[k], m);
+    }
+    if (kChained) std::memcpy(saved, &borrow, sizeof borrow);
+  }
+  Lanes<64> sum = {};
+  for (int k = 0; k < kWords; ++k) sum += popcount<64>(w[k]);
+  uint64_t of_lane[kVectorBytes / 8];
+  std::memcpy(of_lane, &sum, sizeof sum);
+  for (int l = 0; l < kVectorBytes / 8; ++l) counts[l] += static_cast<uint32_t>(of_lane[l]);
+}
+
+template <bool kChained>
+void lengths_of_block(const LaneTable& table, const Target& target, uint64_t* borrows, uint32_t* counts) {
+  switch (table.n_words) {
+    case 1:
+      return lengths_of_words<1, kChained>(table, target, borrows, counts);
+    case 2:
+      return lengths_of_words<2, kChained>(table, target, borrows, counts);
+    case 3:
+      return lengths_of_words<3, kChained>(table, target, borrows, counts);
+    case 4:
+      return lengths_of_words<4, kChained>(table, target, borrows, counts);
+    case 5:
+      return lengths_of_words<5, kChained>(table, target, borrows, counts);
+    case 6:
+      return lengths_of_words<6, kChained>(table, target, borrows, counts);
+    case 7:
+      return lengths_of_words<7, kChained>(table, target, borrows, counts);
+    default:
+      return lengths_of_words<8, kChained>(table, target, borrows, counts);
+  }
+}
+
+void lengths_words(const LaneTable& table, const Target& target, uint64_t* borrows, uint32_t* counts) {
+  if (borrows) return lengths_of_block<true>(table, target, borrows, counts);
+  return lengths_of_block<false>(table, target, borrows, counts);
+}
+
+}  // namespace
+
+constexpr Kernels kernels() { return {kVectorBytes, kMinLaneBits, lengths, lengths_words}; }
+
+}  // namespace progrm_fast::isa::PROGRM_FAST_ISA

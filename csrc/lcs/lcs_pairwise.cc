@@ -4,84 +4,182 @@
 
 #include "isa/dispatch.h"
 #include "lcs/lcs.h"
-#include "lcs/lcs_bitparallel-inl.h"
-#include "lcs/match_masks.h"
+#include "lcs/tile.h"
 #include "lcs/work_queue.h"
 
 namespace progrm_fast::lcs {
 namespace {
 
-constexpr double kNanosecondsPerWord = 1.5;  // scalar recurrence; only decides how many threads are worth it
+constexpr int64_t kLargestChunk = 1024;  // a tile of bytes then stays in a second-level cache
+constexpr int64_t kSmallestChunk = 128;
 
-// Compares one sequence of `a`, prepared once, with any sequence of `b`.
-class Comparer {
- public:
-  Comparer(const Relation& match, int32_t n_symbols)
-      : match_(match), reference_(isa::is_reference(isa::active())), masks_(reference_ ? 0 : n_symbols) {}
+int64_t steps(const Sequences& batch) { return batch.offsets[batch.count] - batch.offsets[0]; }
 
-  void prepare(const int32_t* x, int64_t n) {
-    x_ = x;
-    n_ = n;
-    if (!reference_) masks_.assign(x, n, match_, Side::kA);
+// Chunks as large as leaves every worker several tiles.
+int64_t chunk_size(int64_t n_a, int64_t n_b, int workers) {
+  int64_t size = kLargestChunk;
+  const auto tiles = [&] { return ((n_a + size - 1) / size) * ((n_b + size - 1) / size); };
+  while (workers > 1 && size > kSmallestChunk && tiles() < 16 * workers) size /= 2;
+  return size;
+}
+
+// About what a table of n x m cells costs, to decide how many threads are worth it.
+double estimated_ns(int64_t n_queries, int64_t query_steps, int64_t target_steps) {
+  constexpr double kCellsPerNanosecond = 100;
+  const double rows = static_cast<double>(query_steps) + 8 * static_cast<double>(n_queries);
+  return rows * static_cast<double>(target_steps) / kCellsPerNanosecond;
+}
+
+std::vector<SortedChunk> sorted_chunks(const Sequences& batch, int64_t size, int32_t n_symbols,
+                                       const isa::Kernels& kernels) {
+  std::vector<SortedChunk> chunks(static_cast<size_t>((batch.count + size - 1) / size));
+  for (size_t c = 0; c < chunks.size(); ++c) {
+    const int64_t first = static_cast<int64_t>(c) * size;
+    chunks[c].assign(batch, first, std::min(size, batch.count - first), n_symbols, kernels);
   }
+  return chunks;
+}
 
-  int64_t length(const int32_t* y, int64_t m, WorkQueue::Worker& worker) {
-    if (reference_) return reference_length(x_, n_, y, m, match_, [&] { worker.check(); });
-    const int64_t words = masks_.words();
-    w_.assign(static_cast<size_t>(words), 0);
-    for (int64_t j = 0; j < m; ++j) {
-      if (j % 4096 == 0) worker.check();
-      bitparallel_step(w_.data(), masks_.row(y[j]), words);
-    }
-    int64_t length = 0;
-    for (const uint64_t word : w_) length += __builtin_popcountll(word);
-    return length;
+int64_t longest(const Sequences& batch) {
+  int64_t length = 0;
+  for (int64_t i = 0; i < batch.count; ++i) length = std::max(length, batch.length(i));
+  return length;
+}
+
+// Calls body with a null pointer of the narrowest type in which the lengths of the call fit.
+template <typename T, typename Body>
+void with_entry(int64_t longest_result, Body body) {
+  if (sizeof(T) > 1 && longest_result <= 255) return body(static_cast<uint8_t*>(nullptr));
+  body(static_cast<T*>(nullptr));
+}
+
+template <typename T>
+void reference_cross(const Sequences& a, const Sequences& b, const Relation& match, T* out, const RunOptions& run) {
+  WorkQueue(run).for_each(
+      a.count, static_cast<double>(steps(a)) * static_cast<double>(steps(b)), [] { return 0; },
+      [&](int64_t i, WorkQueue::Worker& worker, int) {
+        for (int64_t j = 0; j < b.count; ++j) {
+          out[i * b.count + j] = static_cast<T>(
+              reference_length(a.begin(i), a.length(i), b.begin(j), b.length(j), match, [&] { worker.check(); }));
+        }
+      });
+}
+
+// Groups up to this size are written entry by entry; larger ones are staged as tiles.
+constexpr int64_t kSmallGroup = 128;
+
+int64_t pairs_before_row(int64_t n, int64_t i) { return i * n - i * (i + 1) / 2; }
+
+template <typename Entry, typename T>
+class GroupComputer {
+ public:
+  GroupComputer(const Relation& match, int32_t n_symbols, const isa::Kernels& kernels)
+      : n_symbols_(n_symbols), kernels_(kernels), tile_(match, n_symbols, kernels) {}
+
+  void condensed(const Sequences& batch, int64_t first, int64_t n, T* out, WorkQueue::Worker& worker) {
+    if (n > kSmallGroup) return condensed_by_tiles(batch, first, n, out, worker);
+    x_.assign(batch, first, n, n_symbols_, kernels_);
+    const int32_t* order = x_.order().data();
+    int64_t row[kSmallGroup];  // out[row[i] + j] is the entry of i < j
+    for (int64_t i = 0; i < n; ++i) row[i] = pairs_before_row(n, i) - i - 1;
+    tile_.visit_pairs(
+        x_, worker,
+        [&](const Entry* values, int64_t stride, const LaneGroup& group, int64_t first_target, int64_t n_targets) {
+          for (int64_t t = 0; t < n_targets; ++t) {
+            const int32_t j = order[first_target + t];
+            for (int64_t l = 0; l < group.count; ++l) {
+              const int32_t i = order[group.first + l];
+              if (i != j) out[row[std::min(i, j)] + std::max(i, j)] = static_cast<T>(values[t * stride + l]);
+            }
+          }
+        });
   }
 
  private:
-  const Relation& match_;
-  bool reference_;
-  PatternMasks masks_;
-  const int32_t* x_ = nullptr;
-  int64_t n_ = 0;
-  std::vector<uint64_t> w_;
-};
+  void condensed_by_tiles(const Sequences& batch, int64_t first, int64_t n, T* out, WorkQueue::Worker& worker) {
+    for (int64_t i0 = 0; i0 < n; i0 += kLargestChunk) {
+      const int64_t n_i = std::min(kLargestChunk, n - i0);
+      x_.assign(batch, first + i0, n_i, n_symbols_, kernels_);
+      for (int64_t j0 = i0; j0 < n; j0 += kLargestChunk) {
+        const int64_t n_j = std::min(kLargestChunk, n - j0);
+        if (i0 == j0) {
+          tile_.compute(x_, worker);
+        } else {
+          y_.assign(batch, first + j0, n_j, n_symbols_, kernels_);
+          tile_.compute(x_, y_, worker);
+        }
+        T* full = full_.resize(static_cast<size_t>(n_i * n_j));
+        tile_.write(full, n_j);
+        for (int64_t i = 0; i < n_i; ++i) {
+          const int64_t skip = i0 == j0 ? i + 1 : 0;
+          std::copy(full + i * n_j + skip, full + (i + 1) * n_j,
+                    out + pairs_before_row(n, i0 + i) - (i0 + i) - 1 + j0 + skip);
+        }
+      }
+    }
+  }
 
-double estimated_ns(const Sequences& a, const Sequences& b) {
-  const double words = static_cast<double>(a.offsets[a.count]) / 64 + static_cast<double>(a.count);
-  return kNanosecondsPerWord * words * static_cast<double>(b.offsets[b.count]);
-}
+  int32_t n_symbols_;
+  const isa::Kernels& kernels_;
+  TileComputer<Entry> tile_;
+  SortedChunk x_, y_;
+  AlignedBuffer<T> full_;
+};
 
 }  // namespace
 
 template <typename T>
 void cross_lengths(const Sequences& a, const Sequences& b, const Relation& match, T* out, const RunOptions& run) {
   const DenseSymbols dense(a, b, match);
-  const Sequences x = dense.a(), y = dense.b();
-  WorkQueue(run).for_each(
-      a.count, estimated_ns(a, b), [&] { return Comparer(match, dense.n_symbols()); },
-      [&](int64_t i, WorkQueue::Worker& worker, Comparer& comparer) {
-        comparer.prepare(x.begin(i), x.length(i));
-        for (int64_t j = 0; j < y.count; ++j) {
-          out[i * y.count + j] = static_cast<T>(comparer.length(y.begin(j), y.length(j), worker));
-        }
-      });
+  const isa::Kernels* kernels = isa::active().kernels;
+  if (!kernels) return reference_cross(a, b, match, out, run);
+  const int64_t size = chunk_size(a.count, b.count, run.workers);
+  const auto x = sorted_chunks(dense.a(), size, dense.n_symbols(), *kernels);
+  const auto y = sorted_chunks(dense.b(), size, dense.n_symbols(), *kernels);
+  const int64_t n_y = static_cast<int64_t>(y.size());
+  with_entry<T>(std::min(longest(a), longest(b)), [&](auto* entry) {
+    using Entry = std::remove_pointer_t<decltype(entry)>;
+    WorkQueue(run).for_each(
+        static_cast<int64_t>(x.size()) * n_y, estimated_ns(a.count, steps(a), steps(b)),
+        [&] { return TileComputer<Entry>(match, dense.n_symbols(), *kernels); },
+        [&](int64_t unit, WorkQueue::Worker& worker, TileComputer<Entry>& tile) {
+          const int64_t i = unit / n_y, j = unit % n_y;
+          tile.compute(x[static_cast<size_t>(i)], y[static_cast<size_t>(j)], worker);
+          tile.write(out + i * size * b.count + j * size, b.count);
+        });
+  });
 }
 
 template <typename T>
 void all_pairs_lengths(const Sequences& a, const Relation& match, T* out, const RunOptions& run) {
-  if (!match.is_symmetric()) return cross_lengths(a, a, match, out, run);
+  const isa::Kernels* kernels = isa::active().kernels;
+  if (!kernels || !match.is_symmetric()) return cross_lengths(a, a, match, out, run);
   const DenseSymbols dense(a, a, match);
-  const Sequences x = dense.a();
-  WorkQueue(run).for_each(
-      a.count, estimated_ns(a, a) / 2, [&] { return Comparer(match, dense.n_symbols()); },
-      [&](int64_t i, WorkQueue::Worker& worker, Comparer& comparer) {
-        comparer.prepare(x.begin(i), x.length(i));
-        for (int64_t j = i; j < x.count; ++j) {
-          const T length = static_cast<T>(comparer.length(x.begin(j), x.length(j), worker));
-          out[i * x.count + j] = out[j * x.count + i] = length;
-        }
-      });
+  const int64_t size = chunk_size(a.count, a.count, run.workers), n = a.count;
+  const auto x = sorted_chunks(dense.a(), size, dense.n_symbols(), *kernels);
+  const int64_t n_x = static_cast<int64_t>(x.size());
+  with_entry<T>(longest(a), [&](auto* entry) {
+    using Entry = std::remove_pointer_t<decltype(entry)>;
+    WorkQueue(run).for_each(
+        n_x * (n_x + 1) / 2, estimated_ns(n, steps(a), steps(a)) / 2,
+        [&] { return TileComputer<Entry>(match, dense.n_symbols(), *kernels); },
+        [&](int64_t unit, WorkQueue::Worker& worker, TileComputer<Entry>& tile) {
+          int64_t i = 0;
+          while (unit >= n_x - i) unit -= n_x - i++;
+          const int64_t j = i + unit;
+          T* upper = out + i * size * n + j * size;
+          if (i == j) {
+            tile.compute(x[static_cast<size_t>(i)], worker);
+            return tile.write(upper, n);
+          }
+          const SortedChunk &rows = x[static_cast<size_t>(i)], &columns = x[static_cast<size_t>(j)];
+          tile.compute(rows, columns, worker);
+          tile.write(upper, n);
+          T* lower = out + j * size * n + i * size;
+          transpose(
+              upper, n, rows.size(), columns.size(), [=](int64_t column) { return lower + column * n; }, lower);
+        });
+  });
 }
 
 template <typename T>
@@ -93,22 +191,33 @@ void group_lengths(const Sequences& batch, const Groups& groups, const Relation&
   double work_ns = 0;
   for (int64_t g = 0; g < groups.count; ++g) {
     const int64_t n = groups.size(g);
+    const int64_t n_steps = x.offsets[groups.offsets[g + 1]] - x.offsets[groups.offsets[g]];
     starts[static_cast<size_t>(g) + 1] = starts[static_cast<size_t>(g)] + n * (n - 1) / 2;
-    const double steps =
-        static_cast<double>(x.offsets[groups.offsets[g + 1]]) - static_cast<double>(x.offsets[groups.offsets[g]]);
-    work_ns += kNanosecondsPerWord * (static_cast<double>(n) + steps / 64) * steps / 2;
+    work_ns += estimated_ns(n, n_steps, n_steps) / 2;
   }
-  WorkQueue(run).for_each(
-      groups.count, work_ns, [&] { return Comparer(match, dense.n_symbols()); },
-      [&](int64_t g, WorkQueue::Worker& worker, Comparer& comparer) {
-        T* next = out + starts[static_cast<size_t>(g)];
-        for (int64_t i = groups.offsets[g]; i < groups.offsets[g + 1]; ++i) {
-          comparer.prepare(x.begin(i), x.length(i));
-          for (int64_t j = i + 1; j < groups.offsets[g + 1]; ++j) {
-            *next++ = static_cast<T>(comparer.length(x.begin(j), x.length(j), worker));
+  const isa::Kernels* kernels = isa::active().kernels;
+  if (!kernels) {
+    WorkQueue(run).for_each(
+        groups.count, 100 * work_ns, [] { return 0; },
+        [&](int64_t g, WorkQueue::Worker& worker, int) {
+          T* next = out + starts[static_cast<size_t>(g)];
+          for (int64_t i = groups.offsets[g]; i < groups.offsets[g + 1]; ++i) {
+            for (int64_t j = i + 1; j < groups.offsets[g + 1]; ++j) {
+              *next++ = static_cast<T>(reference_length(x.begin(i), x.length(i), x.begin(j), x.length(j), match,
+                                                        [&] { worker.check(); }));
+            }
           }
-        }
-      });
+        });
+    return;
+  }
+  with_entry<T>(longest(batch), [&](auto* entry) {
+    using Computer = GroupComputer<std::remove_pointer_t<decltype(entry)>, T>;
+    WorkQueue(run).for_each(
+        groups.count, work_ns, [&] { return Computer(match, dense.n_symbols(), *kernels); },
+        [&](int64_t g, WorkQueue::Worker& worker, Computer& computer) {
+          computer.condensed(x, groups.offsets[g], groups.size(g), out + starts[static_cast<size_t>(g)], worker);
+        });
+  });
 }
 
 #define PROGRM_FAST_INSTANTIATE(T)                                                                            \

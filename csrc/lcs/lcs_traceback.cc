@@ -9,7 +9,6 @@
 
 #include "isa/dispatch.h"
 #include "lcs/lcs.h"
-#include "lcs/lcs_bitparallel-inl.h"
 #include "lcs/match_masks.h"
 #include "lcs/work_queue.h"
 
@@ -17,6 +16,17 @@ namespace progrm_fast::lcs {
 namespace {
 
 constexpr double kNanosecondsPerWord = 3;
+
+void bitparallel_step(uint64_t* w, const uint64_t* masks, int64_t words) {
+  uint64_t borrow = 0;
+  for (int64_t k = 0; k < words; ++k) {
+    const uint64_t old = w[k];
+    const uint64_t u = masks[k] & ~old;
+    const uint64_t difference = old - u - borrow;
+    borrow = (old < u) | ((old == u) & borrow);
+    w[k] = difference & (old | masks[k]);
+  }
+}
 
 // Position + 1 of the highest set bit below `limit`, or 0.
 int64_t top_bit_below(const uint64_t* w, int64_t limit) {
@@ -31,7 +41,7 @@ int64_t top_bit_below(const uint64_t* w, int64_t limit) {
 class Aligner {
  public:
   Aligner(const Relation& match, int32_t n_symbols)
-      : match_(match), reference_(isa::is_reference(isa::active())), masks_(reference_ ? 0 : n_symbols) {}
+      : match_(match), reference_(!isa::active().kernels), masks_(reference_ ? 0 : n_symbols) {}
 
   void prepare(const int32_t* y, int64_t m) {
     y_ = y;

@@ -42,6 +42,10 @@ DenseSymbols::DenseSymbols(const Sequences& a, const Sequences& b, const Relatio
   if (range.empty()) return;
   const int64_t n = total(a) + (same ? 0 : total(b));
   std::vector<int32_t> sorted;
+  if (range.low >= 0 && range.high <= 4 * n + 4096) {  // dense as they are
+    n_symbols_ = range.high + 1;
+    return;
+  }
   const bool narrow = range.width() <= 4 * n + 4096;  // subtracting the smallest symbol is dense enough
   if (!narrow) {
     sorted.assign(a.symbols, a.symbols + total(a));

@@ -1,0 +1,24 @@
+// The kernels for NEON: the recurrence, written once, compiled for it.
+#if defined(__aarch64__)
+#include <arm_neon.h>
+
+#include <cstdint>
+#include <cstring>
+
+#include "isa/dispatch.h"
+#include "isa/kernels.h"
+
+#define PROGRM_FAST_ISA neon
+#define PROGRM_FAST_INLINE inline __attribute__((always_inline))
+
+// clang-format off: the order of these is what they are for
+#include "isa/simd_neon-inl.h"
+#include "lcs/lcs_bitparallel-inl.h"
+// clang-format on
+
+namespace progrm_fast::isa {
+
+const Kernels kNeonKernels = PROGRM_FAST_ISA::kernels();
+
+}  // namespace progrm_fast::isa
+#endif

@@ -1,0 +1,63 @@
+// The vector operations that plain C++ on vector types does not express, for AVX2. Included in its target region.
+
+namespace progrm_fast::isa::PROGRM_FAST_ISA {
+namespace {
+
+constexpr int kVectorBytes = 32;
+constexpr int kMinLaneBits = 8;
+
+template <int kBits>
+struct LaneType;
+template <>
+struct LaneType<8> {
+  typedef uint8_t type __attribute__((vector_size(kVectorBytes)));
+};
+template <>
+struct LaneType<16> {
+  typedef uint16_t type __attribute__((vector_size(kVectorBytes)));
+};
+template <>
+struct LaneType<32> {
+  typedef uint32_t type __attribute__((vector_size(kVectorBytes)));
+};
+template <>
+struct LaneType<64> {
+  typedef uint64_t type __attribute__((vector_size(kVectorBytes)));
+};
+template <int kBits>
+using Lanes = typename LaneType<kBits>::type;
+
+// Number of set bits of each lane.
+template <int kBits>
+PROGRM_FAST_INLINE Lanes<kBits> popcount(Lanes<kBits> lanes) {
+  const __m256i x = (__m256i)lanes;
+  const __m256i of_nibble = _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1, 2, 1, 2, 2, 3,
+                                             1, 2, 2, 3, 2, 3, 3, 4);
+  const __m256i nibble = _mm256_set1_epi8(15);
+  const __m256i low = _mm256_shuffle_epi8(of_nibble, _mm256_and_si256(x, nibble));
+  const __m256i high = _mm256_shuffle_epi8(of_nibble, _mm256_and_si256(_mm256_srli_epi16(x, 4), nibble));
+  __m256i counts = _mm256_add_epi8(low, high);
+  if (kBits == 64) return (Lanes<kBits>)_mm256_sad_epu8(counts, _mm256_setzero_si256());
+  if (kBits >= 16) counts = _mm256_maddubs_epi16(counts, _mm256_set1_epi8(1));
+  if (kBits == 32) counts = _mm256_madd_epi16(counts, _mm256_set1_epi16(1));
+  return (Lanes<kBits>)counts;
+}
+
+// (w - u) & (w | m) with u = m & ~w.
+template <int kBits>
+PROGRM_FAST_INLINE Lanes<kBits> step(Lanes<kBits> w, Lanes<kBits> m) {
+  return (w - (m & ~w)) & (w | m);
+}
+
+template <int kBits>
+PROGRM_FAST_INLINE Lanes<kBits> and_with_either(Lanes<kBits> d, Lanes<kBits> w, Lanes<kBits> m) {
+  return d & (w | m);
+}
+
+// All ones in the lanes whose top bit is set.
+PROGRM_FAST_INLINE Lanes<64> sign(Lanes<64> d) {
+  return (Lanes<64>)_mm256_cmpgt_epi64(_mm256_setzero_si256(), (__m256i)d);
+}
+
+}  // namespace
+}  // namespace progrm_fast::isa::PROGRM_FAST_ISA

@@ -1,0 +1,180 @@
+#include "lcs/lane_groups.h"
+
+#include <algorithm>
+#include <cstring>
+#include <stdexcept>
+
+namespace progrm_fast::lcs {
+namespace {
+
+constexpr int64_t kFirstLevelBytes = 40 << 10;    // tables up to this size are read at full speed
+constexpr int64_t kSecondLevelBytes = 384 << 10;  // beyond this, narrower groups with smaller tables are faster
+
+// Vectors of a group: many hide the latency of the recurrence, but make rows, and the table, longer.
+int preferred_vectors(int lane_bits, int64_t longest, int32_t n_symbols, const isa::Kernels& kernels) {
+  const int64_t lanes = kernels.vector_bytes * 8 / lane_bits;
+  const auto table_bytes = [&](int n_vectors) {
+    const int64_t rows = 1 + std::min<int64_t>(n_symbols, lanes * n_vectors * longest);
+    return rows * n_vectors * kernels.vector_bytes;
+  };
+  int n_vectors = isa::kMaxVectors;
+  while (n_vectors > 4 && table_bytes(n_vectors) > kFirstLevelBytes) n_vectors /= 2;
+  while (n_vectors > 1 && table_bytes(n_vectors) > kSecondLevelBytes) n_vectors /= 2;
+  return n_vectors;
+}
+
+int at_least(int64_t needed) {
+  for (const int n_vectors : {1, 2, 3, 4, 6}) {
+    if (needed <= n_vectors) return n_vectors;
+  }
+  return isa::kMaxVectors;
+}
+
+}  // namespace
+
+void SortedChunk::assign(const Sequences& batch, int64_t first, int64_t count, int32_t n_symbols,
+                         const isa::Kernels& kernels) {
+  // Counting sort by length while lengths are few, as they are in batches that are large.
+  int64_t longest = 0;
+  for (int64_t i = 0; i < count; ++i) longest = std::max(longest, batch.length(first + i));
+  order_.resize(static_cast<size_t>(count));
+  if (longest <= 4 * count + 256) {
+    starts_.assign(static_cast<size_t>(longest) + 2, 0);
+    for (int64_t i = 0; i < count; ++i) ++starts_[static_cast<size_t>(batch.length(first + i)) + 1];
+    for (size_t l = 1; l < starts_.size(); ++l) starts_[l] += starts_[l - 1];
+    for (int64_t i = 0; i < count; ++i) {
+      order_[static_cast<size_t>(starts_[static_cast<size_t>(batch.length(first + i))]++)] =
+          static_cast<int32_t>(i);
+    }
+  } else {
+    for (int64_t i = 0; i < count; ++i) order_[static_cast<size_t>(i)] = static_cast<int32_t>(i);
+    std::stable_sort(order_.begin(), order_.end(),
+                     [&](int32_t i, int32_t j) { return batch.length(first + i) < batch.length(first + j); });
+  }
+  targets_.resize(order_.size());
+  for (size_t s = 0; s < order_.size(); ++s) {
+    targets_[s] = {batch.begin(first + order_[s]), batch.length(first + order_[s])};
+  }
+
+  groups_.clear();
+  int64_t begin = 0;  // of the current class, including sequences promoted from narrower ones
+  for (int lane_bits = kernels.min_lane_bits; lane_bits <= 64; lane_bits *= 2) {
+    const auto longer = [](int64_t length, const isa::Target& target) { return length < target.length; };
+    const auto end_of = [&](int64_t length) {
+      return std::upper_bound(targets_.begin(), targets_.end(), length, longer) - targets_.begin();
+    };
+    const int64_t end = end_of(lane_bits);
+    const auto vectors = [&](int64_t sequences, int bits) {
+      const int64_t lanes = kernels.vector_bytes * 8 / bits;
+      return (sequences + lanes - 1) / lanes;
+    };
+    if (lane_bits < 64) {
+      // Few sequences do not fill a vector of narrow lanes: take them along in the next class if that is free.
+      const int64_t next_end = end_of(2 * lane_bits);
+      const int64_t apart = vectors(end - begin, lane_bits) + vectors(next_end - end, 2 * lane_bits);
+      if (next_end > end && vectors(next_end - begin, 2 * lane_bits) <= apart) continue;
+    }
+    add_groups(begin, end, lane_bits, n_symbols, kernels);
+    begin = end;
+  }
+  add_groups(begin, count, kManyWords, n_symbols, kernels);
+}
+
+void SortedChunk::add_groups(int64_t first, int64_t end, int lane_bits, int32_t n_symbols,
+                             const isa::Kernels& kernels) {
+  if (first == end) return;
+  const int64_t class_first = first;
+  const int64_t lanes = kernels.vector_bytes * 8 / std::min(lane_bits, 64);
+  const int64_t longest = targets_[static_cast<size_t>(end) - 1].length;
+  const int most = lane_bits == kManyWords ? 1 : preferred_vectors(lane_bits, longest, n_symbols, kernels);
+  while (first < end) {
+    const int n_vectors = std::min(most, at_least((end - first + lanes - 1) / lanes));
+    const int64_t count = std::min(end - first, n_vectors * lanes);
+    const int64_t group_longest = targets_[static_cast<size_t>(first + count) - 1].length;
+    groups_.push_back({first, count, class_first, end, lane_bits, n_vectors, group_longest});
+    first += count;
+  }
+}
+
+int64_t SortedChunk::first_in_lanes_of(int lane_bits) const {
+  for (const LaneGroup& group : groups_) {
+    if (group.lane_bits >= lane_bits) return group.first;
+  }
+  return size();
+}
+
+int64_t strip_slot(const LaneGroup& group, int64_t lane, int vector_bytes) {
+  const int64_t r = group.lane_bits / 8;
+  if (group.n_vectors % r == 0) return lane;
+  const int64_t lanes = vector_bytes / r;
+  const int64_t vector = lane / lanes;
+  return vector / r * vector_bytes + lane % lanes * r + vector % r;
+}
+
+isa::LaneTable LaneTableBuilder::build(const SortedChunk& chunk, const LaneGroup& group, Side side,
+                                       int64_t first_position, int64_t last_position) {
+  for (const int32_t symbol : touched_) row_of_[static_cast<size_t>(symbol)] = 0;
+  touched_.clear();
+  const bool one_word = group.lane_bits <= 64;
+  const int64_t word_bits = one_word ? 64 : isa::kWordBits;
+  const int64_t n_words = one_word ? 1 : (last_position - first_position + word_bits - 1) / word_bits;
+  const int lane_bits = std::min(group.lane_bits, 64);
+  const int64_t vector_bytes = kernels_.vector_bytes;
+  const int64_t row_bytes = n_words * group.n_vectors * vector_bytes;
+
+  // Memory for as many rows as there can be; each is cleared when its symbol turns up.
+  int64_t most_rows = 0;
+  for (int64_t l = 0; l < group.count; ++l) {
+    const isa::Target& query = chunk.targets()[group.first + l];
+    const int64_t end = std::min(last_position, query.length);
+    if (match_.is_equality()) {
+      most_rows += std::max<int64_t>(0, end - first_position);
+    } else {
+      for (int64_t i = first_position; i < end; ++i) {
+        most_rows +=
+            (side == Side::kA ? match_.matched_by(query.symbols[i]) : match_.matching(query.symbols[i])).size();
+      }
+    }
+  }
+  most_rows = 1 + std::min<int64_t>(most_rows, static_cast<int64_t>(row_of_.size()));
+  if (most_rows * row_bytes > int64_t{UINT32_MAX}) {
+    throw std::length_error("match: expected a table of match masks below 4 GiB, got " +
+                            std::to_string(most_rows * row_bytes) + " bytes: too many symbols match the same one");
+  }
+  uint8_t* rows = rows_.resize(static_cast<size_t>(most_rows * row_bytes));
+  std::memset(rows, 0, static_cast<size_t>(row_bytes));
+
+  uint32_t end_of_rows = static_cast<uint32_t>(row_bytes);
+  for (int64_t l = 0; l < group.count; ++l) {
+    const isa::Target& query = chunk.targets()[group.first + l];
+    int64_t lane_offset = l * 8;
+    if (one_word) {
+      const int64_t r = lane_bits / 8, slot = strip_slot(group, l, kernels_.vector_bytes);
+      const int64_t in_vector = slot % vector_bytes;
+      lane_offset = (slot / vector_bytes * r + in_vector % r) * vector_bytes + in_vector / r * r;
+    }
+    const int64_t end = std::min(last_position, query.length);
+    for (int64_t i = first_position; i < end; ++i) {
+      int64_t word = 0, bit = i;
+      if (!one_word) {
+        word = (i - first_position) / word_bits;
+        bit = (i - first_position) % word_bits;
+      }
+      const int64_t byte = word * vector_bytes + lane_offset + bit / 8;
+      const uint8_t mask = static_cast<uint8_t>(1u << (bit % 8));
+      for_each_match(match_, side, query.symbols[i], [&](int32_t symbol) {
+        uint32_t& row = row_of_[static_cast<size_t>(symbol)];
+        if (row == 0) {
+          row = end_of_rows;
+          end_of_rows += static_cast<uint32_t>(row_bytes);
+          touched_.push_back(symbol);
+          std::memset(rows + row, 0, static_cast<size_t>(row_bytes));
+        }
+        rows[row + byte] |= mask;
+      });
+    }
+  }
+  return {lane_bits, group.n_vectors, static_cast<int>(n_words), rows, row_of_.data()};
+}
+
+}  // namespace progrm_fast::lcs

@@ -1,0 +1,98 @@
+// From sequences to lane groups: which sequence sits in which lane, and the table of match masks.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <vector>
+
+#include "isa/kernels.h"
+#include "lcs/lcs.h"
+#include "lcs/match_masks.h"
+
+namespace progrm_fast::lcs {
+
+// A buffer on cache lines that keeps its memory from use to use. Growing loses the contents.
+template <typename T>
+class AlignedBuffer {
+ public:
+  T* resize(size_t count) {
+    if (count > capacity_) {
+      const size_t bytes = (count * sizeof(T) + kAlignment - 1) / kAlignment * kAlignment;
+      data_.reset(static_cast<T*>(std::aligned_alloc(kAlignment, bytes)));
+      if (!data_) throw std::bad_alloc();
+      capacity_ = count;
+    }
+    return data_.get();
+  }
+  T* data() const { return data_.get(); }
+
+ private:
+  static constexpr size_t kAlignment = 64;
+  struct Free {
+    void operator()(T* data) const { std::free(data); }
+  };
+  std::unique_ptr<T, Free> data_;
+  size_t capacity_ = 0;
+};
+
+// `lane_bits` of the class whose queries take several 64-bit words.
+constexpr int kManyWords = 128;
+
+// Consecutive sequences of a SortedChunk that are compared together, one per lane.
+struct LaneGroup {
+  int64_t first, count;  // in sorted order
+  int64_t class_first, class_end;
+  int lane_bits, n_vectors;
+  int64_t longest;
+
+  int64_t end() const { return first + count; }
+  bool one_word() const { return lane_bits <= 64; }
+};
+
+// Sequences [first, first + count) of a batch, sorted by length and cut into lane groups.
+class SortedChunk {
+ public:
+  void assign(const Sequences& batch, int64_t first, int64_t count, int32_t n_symbols, const isa::Kernels& kernels);
+
+  int64_t size() const { return static_cast<int64_t>(order_.size()); }
+  const std::vector<LaneGroup>& groups() const { return groups_; }
+  const std::vector<int32_t>& order() const { return order_; }    // sorted position -> position in the chunk
+  const isa::Target* targets() const { return targets_.data(); }  // by sorted position
+  int64_t longest() const { return size() ? targets_.back().length : 0; }
+  int64_t first_in_lanes_of(int lane_bits) const;  // first sorted position whose class has at least so many bits
+
+ private:
+  void add_groups(int64_t first, int64_t end, int lane_bits, int32_t n_symbols, const isa::Kernels& kernels);
+
+  std::vector<int64_t> starts_;
+  std::vector<int32_t> order_;
+  std::vector<isa::Target> targets_;
+  std::vector<LaneGroup> groups_;
+};
+
+// Where the strip of a target holds the length for a lane of a one-word group.
+int64_t strip_slot(const LaneGroup& group, int64_t lane, int vector_bytes);
+
+// Builds the table of a lane group, or of one block of words of it. One per thread: the row numbers are kept in an
+// array over all symbols.
+class LaneTableBuilder {
+ public:
+  LaneTableBuilder(const Relation& match, int32_t n_symbols, const isa::Kernels& kernels)
+      : match_(match), kernels_(kernels), row_of_(static_cast<size_t>(n_symbols) + 1, 0) {}
+
+  // Positions [first_position, last_position) of the group's queries.
+  isa::LaneTable build(const SortedChunk& chunk, const LaneGroup& group, Side side, int64_t first_position,
+                       int64_t last_position);
+
+ private:
+  const Relation& match_;
+  const isa::Kernels& kernels_;
+  std::vector<uint32_t> row_of_;
+  std::vector<int32_t> touched_;
+  AlignedBuffer<uint8_t> rows_;
+};
+
+}  // namespace progrm_fast::lcs

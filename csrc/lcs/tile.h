@@ -1,0 +1,207 @@
+// One tile of the matrix of lengths: all pairs of two chunks of sequences, or of one chunk with itself.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+#include "lcs/lane_groups.h"
+#include "lcs/transpose.h"
+#include "lcs/work_queue.h"
+
+namespace progrm_fast::lcs {
+
+// Entry is a type that holds every length of the tile. One per thread; its memory is reused from tile to tile.
+template <typename Entry>
+class TileComputer {
+ public:
+  TileComputer(const Relation& match, int32_t n_symbols, const isa::Kernels& kernels)
+      : kernels_(kernels), builder_(match, n_symbols, kernels) {}
+
+  // Of every pair of a chunk, the one in the lower class, or later in order, is the query. Every pair is met once,
+  // but for those inside a lane group. visit(values, stride, group, first_target, n): values[t * stride + l] is the
+  // length for lane l of the group and the target at sorted position first_target + t.
+  template <typename Visit>
+  void visit_pairs(const SortedChunk& x, WorkQueue::Worker& worker, Visit visit) {
+    for (const LaneGroup& group : x.groups()) {
+      run(x, group, Side::kA, x.targets(), {{group.class_first, group.end()}, {group.class_end, x.size()}}, worker,
+          visit);
+    }
+  }
+
+  // Stages all pairs of a chunk: row = position in the chunk, column = sorted position.
+  void compute(const SortedChunk& x, WorkQueue::Worker& worker) {
+    prepare(x, x.size());
+    visit_pairs(x, worker,
+                [&](const Entry* values, int64_t stride, const LaneGroup& group, int64_t first, int64_t n) {
+                  store_rows(values, stride, group, x, first, n);
+                  store_columns(values, stride, group, x, first, n);
+                });
+  }
+
+  // Stages every sequence of x against every sequence of y: row = position in y, column = sorted position in x. The
+  // side in the narrower lanes is the query.
+  void compute(const SortedChunk& x, const SortedChunk& y, WorkQueue::Worker& worker) {
+    prepare(x, y.size());
+    for (const LaneGroup& group : x.groups()) {
+      run(x, group, Side::kA, y.targets(), {{y.first_in_lanes_of(group.lane_bits), y.size()}, {0, 0}}, worker,
+          [&](const Entry* values, int64_t stride, const LaneGroup& g, int64_t first, int64_t n) {
+            store_rows(values, stride, g, y, first, n);
+          });
+    }
+    for (const LaneGroup& group : y.groups()) {
+      run(y, group, Side::kB, x.targets(), {{x.first_in_lanes_of(group.lane_bits + 1), x.size()}, {0, 0}}, worker,
+          [&](const Entry* values, int64_t stride, const LaneGroup& g, int64_t first, int64_t n) {
+            store_columns(values, stride, g, y, first, n);
+          });
+    }
+  }
+
+  // Writes what is staged to out[position in x * stride + position in y].
+  template <typename T>
+  void write(T* out, int64_t stride) const {
+    const int32_t* order = staged_x_->order().data();
+    transpose(
+        staged_.data(), staged_stride_, staged_rows_, staged_x_->size(),
+        [=](int64_t column) { return out + order[column] * stride; }, out);
+  }
+
+ private:
+  static constexpr int64_t kTargetsAtOnce = 64;
+  static constexpr int64_t kBorrowBytes = 16 << 20;
+
+  struct Range {
+    int64_t first, end;
+  };
+
+  void prepare(const SortedChunk& x, int64_t rows) {
+    staged_x_ = &x;
+    staged_rows_ = rows;
+    staged_stride_ = (x.size() + 63) / 64 * 64;
+    staged_.resize(static_cast<size_t>((rows + 15) / 16 * 16 * staged_stride_));
+  }
+
+  // values[t][lane] -> row of the target, columns of the lanes
+  void store_rows(const Entry* values, int64_t stride, const LaneGroup& group, const SortedChunk& targets,
+                  int64_t first, int64_t n) {
+    for (int64_t t = 0; t < n; ++t) {
+      Entry* row = staged_.data() + targets.order()[static_cast<size_t>(first + t)] * staged_stride_ + group.first;
+      std::memcpy(row, values + t * stride, static_cast<size_t>(group.count) * sizeof(Entry));
+    }
+  }
+
+  // values[t][lane] -> row of the lane, columns of the targets
+  void store_columns(const Entry* values, int64_t stride, const LaneGroup& group, const SortedChunk& lanes,
+                     int64_t first, int64_t n) {
+    const int32_t* order = lanes.order().data() + group.first;
+    Entry* column = staged_.data() + first;
+    transpose(
+        values, stride, n, group.count, [&](int64_t lane) { return column + order[lane] * staged_stride_; },
+        column);
+  }
+
+  template <typename Visit>
+  void run(const SortedChunk& chunk, const LaneGroup& group, Side side, const isa::Target* targets,
+           std::initializer_list<Range> ranges, WorkQueue::Worker& worker, Visit visit) {
+    if (group.one_word()) {
+      run_one_word(chunk, group, side, targets, ranges, worker, visit);
+    } else {
+      run_words(chunk, group, side, targets, ranges, worker, visit);
+    }
+  }
+
+  template <typename Visit>
+  void run_one_word(const SortedChunk& chunk, const LaneGroup& group, Side side, const isa::Target* targets,
+                    std::initializer_list<Range> ranges, WorkQueue::Worker& worker, Visit visit) {
+    const isa::LaneTable table = builder_.build(chunk, group, side, 0, 64);
+    const int64_t strip_bytes = isa::strip_bytes(table, kernels_.vector_bytes);
+    const int64_t stride = (group.count + 15) / 16 * 16;
+    uint8_t* strips = strips_.resize(static_cast<size_t>(kTargetsAtOnce * strip_bytes));
+    slots_.resize(static_cast<size_t>(group.count));
+    for (int64_t l = 0; l < group.count; ++l) {
+      slots_[static_cast<size_t>(l)] = static_cast<uint16_t>(strip_slot(group, l, kernels_.vector_bytes));
+    }
+    const bool in_order = group.n_vectors % (group.lane_bits / 8) == 0;
+    for (const Range& range : ranges) {
+      for (int64_t first = range.first; first < range.end; first += kTargetsAtOnce) {
+        worker.check();
+        const int64_t n = std::min(kTargetsAtOnce, range.end - first);
+        kernels_.lengths(table, targets + first, n, strips);
+        if constexpr (sizeof(Entry) == 1) {
+          if (in_order) {
+            visit(strips, strip_bytes, group, first, n);
+            continue;
+          }
+        }
+        Entry* values = values_.resize(static_cast<size_t>(kTargetsAtOnce * stride));
+        for (int64_t t = 0; t < n; ++t) {
+          for (int64_t l = 0; l < group.count; ++l) {
+            values[t * stride + l] = strips[t * strip_bytes + slots_[static_cast<size_t>(l)]];
+          }
+        }
+        visit(values, stride, group, first, n);
+      }
+    }
+  }
+
+  template <typename Visit>
+  void run_words(const SortedChunk& chunk, const LaneGroup& group, Side side, const isa::Target* targets,
+                 std::initializer_list<Range> ranges, WorkQueue::Worker& worker, Visit visit) {
+    constexpr int64_t kBlock = isa::kMaxWords * isa::kWordBits;
+    const int64_t lanes = kernels_.vector_bytes / 8;
+    const bool chained = group.longest > kBlock;
+    isa::LaneTable table{};
+    if (!chained) table = builder_.build(chunk, group, side, 0, group.longest);
+    constexpr int64_t stride = 16;  // at least the lanes of any instruction set
+    Entry* values = values_.resize(kTargetsAtOnce * stride);
+    for (const Range& range : ranges) {
+      for (int64_t first = range.first; first < range.end;) {
+        // As many targets as their borrows leave room for, at least one.
+        int64_t n = 0, symbols = 0;
+        while (first + n < range.end && n < kTargetsAtOnce) {
+          if (chained && n > 0 && (symbols + targets[first + n].length) * kernels_.vector_bytes > kBorrowBytes)
+            break;
+          symbols += targets[first + n++].length;
+        }
+        counts_.assign(static_cast<size_t>(n * lanes), 0);
+        if (!chained) {
+          for (int64_t t = 0; t < n; ++t) {
+            worker.check();
+            kernels_.lengths_words(table, targets[first + t], nullptr, counts_.data() + t * lanes);
+          }
+        } else {
+          borrows_.assign(static_cast<size_t>(symbols * lanes), 0);
+          for (int64_t position = 0; position < group.longest; position += kBlock) {
+            table = builder_.build(chunk, group, side, position, std::min(position + kBlock, group.longest));
+            uint64_t* borrows = borrows_.data();
+            for (int64_t t = 0; t < n; ++t) {
+              worker.check();
+              kernels_.lengths_words(table, targets[first + t], borrows, counts_.data() + t * lanes);
+              borrows += targets[first + t].length * lanes;
+            }
+          }
+        }
+        for (int64_t t = 0; t < n; ++t) {
+          for (int64_t l = 0; l < group.count; ++l) {
+            values[t * stride + l] = static_cast<Entry>(counts_[static_cast<size_t>(t * lanes + l)]);
+          }
+        }
+        visit(values, stride, group, first, n);
+        first += n;
+      }
+    }
+  }
+
+  const isa::Kernels& kernels_;
+  LaneTableBuilder builder_;
+  AlignedBuffer<uint8_t> strips_;
+  AlignedBuffer<Entry> values_, staged_;
+  std::vector<uint16_t> slots_;
+  std::vector<uint32_t> counts_;
+  std::vector<uint64_t> borrows_;
+  const SortedChunk* staged_x_ = nullptr;
+  int64_t staged_rows_ = 0, staged_stride_ = 0;
+};
+
+}  // namespace progrm_fast::lcs
