@@ -6,6 +6,7 @@ attributes; a click given by coordinates is resolved to the element it hits.
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -80,7 +81,7 @@ class Symbolizer:
         action = step["action"]
         if not isinstance(action, str) and "elements" in step:
             action = resolve_click(action, step["elements"])
-        cache_key = action if isinstance(action, str) else orjson.dumps(action, default=str)
+        cache_key = action if isinstance(action, str) else _json(action)
         text = self._actions.get(cache_key)
         if text is None:
             text = self._actions[cache_key] = normal(_flat_text(action, self._config.fields))
@@ -228,4 +229,11 @@ def _leaves(value: object, path: str) -> Iterable[tuple[str, str]]:
     elif isinstance(value, str):
         yield path, value
     elif value is not None:
-        yield path, orjson.dumps(value, default=str).decode()
+        yield path, _json(value).decode()
+
+
+def _json(value: object) -> bytes:
+    try:
+        return orjson.dumps(value, default=str)
+    except TypeError:  # an integer of more than 64 bits
+        return json.dumps(value, default=str, ensure_ascii=False, separators=(",", ":")).encode()
