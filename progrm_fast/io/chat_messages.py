@@ -99,9 +99,7 @@ def _tool_calls(message: dict[str, Any], index: int) -> list[dict[str, Any]]:
         raise ValueError(f"messages[{index}].tool_calls: expected a list of objects, got {kind_of(calls)}")
     for call_index, call in enumerate(calls):
         if not isinstance(call, dict):
-            raise ValueError(
-                f"messages[{index}].tool_calls[{call_index}]: expected an object, got {kind_of(call)}"
-            )
+            raise ValueError(f"messages[{index}].tool_calls[{call_index}]: expected an object, got {kind_of(call)}")
     return calls
 
 

@@ -145,8 +145,13 @@ def atomic_writer(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """
     name = display_name(path, output=True)
     if os.fspath(path) == STANDARD_STREAM:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        try:
+            yield sys.stdout.buffer
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:  # the reader has seen enough
+            raise
+        except OSError as error:
+            raise FileError(f"{name}: cannot be written: {error.strerror or error}") from error
         return
     try:
         target = Path(os.path.realpath(path))

@@ -233,9 +233,7 @@ def test_on_error_is_checked(tmp_path):
 
 def test_fields_by_name_and_by_dots(tmp_path):
     bad = record("x", meta={"id": "inner", "task": {"name": "n"}, "ok": False}, **{"meta.id": "literal"})
-    (run,) = read(
-        tmp_path, jsonl(bad), id_field="meta.id", group_by="meta.task.name", success_field="meta.ok"
-    )
+    (run,) = read(tmp_path, jsonl(bad), id_field="meta.id", group_by="meta.task.name", success_field="meta.ok")
     assert (run.trajectory_id, run.task_id, run.success) == ("literal", "n", False)
     message = refused(tmp_path, jsonl(bad), group_by="meta.task.other")
     assert message == "runs.jsonl:1: meta.task.other: missing"

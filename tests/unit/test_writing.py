@@ -98,7 +98,13 @@ def annotate_file(source, target):
 @pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz", ".jsonl.zst"])
 def test_annotating_again_changes_no_byte(tmp_path, suffix):
     lines = [
-        {"trajectory_id": f"{task}{i}", "task_id": task, "success": i < 2, "x": 10 ** (25 * (i % 2)), "steps": steps}
+        {
+            "trajectory_id": f"{task}{i}",
+            "task_id": task,
+            "success": i < 2,
+            "x": 10 ** (25 * (i % 2)),
+            "steps": steps,
+        }
         for task in ("t", "u")
         for i, steps in enumerate(
             [
@@ -119,7 +125,11 @@ def test_annotating_again_changes_no_byte(tmp_path, suffix):
 
 @pytest.mark.parametrize(
     ("name", "decompress"),
-    [("out.jsonl", bytes), ("out.jsonl.gz", gzip.decompress), ("out.zst", zstandard.ZstdDecompressor().stream_reader)],
+    [
+        ("out.jsonl", bytes),
+        ("out.jsonl.gz", gzip.decompress),
+        ("out.zst", zstandard.ZstdDecompressor().stream_reader),
+    ],
 )
 def test_compression_follows_the_name(tmp_path, name, decompress):
     data = b"line\n" * 100_000
@@ -133,22 +143,26 @@ def test_compression_follows_the_name(tmp_path, name, decompress):
     assert os.listdir(tmp_path) == [name]
 
 
+def fail_while_writing(target, error):
+    with atomic_writer(target) as stream:
+        stream.write(b"half" * 1_000_000)
+        raise error
+
+
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit, FileError])
 @pytest.mark.parametrize("name", ["out.jsonl", "out.gz", "out.zst"])
 def test_an_exception_leaves_the_earlier_file_and_nothing_beside_it(tmp_path, name, error):
     target = tmp_path / name
     target.write_bytes(b"earlier")
-    with pytest.raises(error), atomic_writer(target) as stream:
-        stream.write(b"half" * 1_000_000)
-        raise error
+    with pytest.raises(error):
+        fail_while_writing(target, error)
     assert target.read_bytes() == b"earlier"
     assert os.listdir(tmp_path) == [name]
 
 
 def test_an_exception_leaves_no_file_where_there_was_none(tmp_path):
-    with pytest.raises(KeyboardInterrupt), atomic_writer(tmp_path / "out") as stream:
-        stream.write(b"half")
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        fail_while_writing(tmp_path / "out", KeyboardInterrupt)
     assert os.listdir(tmp_path) == []
 
 
@@ -209,6 +223,13 @@ def test_a_file_that_cannot_be_written(tmp_path, path, reason):
     assert str(caught.value) == f"{tmp_path / path}: cannot be written: {reason}"
 
 
+def test_a_long_name_can_be_written(tmp_path):
+    name = "n" * 250  # a temporary name that adds to it would be too long
+    with atomic_writer(tmp_path / name) as stream:
+        stream.write(b"x")
+    assert os.listdir(tmp_path) == [name]
+
+
 def test_a_device_is_written_directly():
     with atomic_writer("/dev/null") as stream:
         stream.write(b"x")
@@ -218,8 +239,7 @@ def test_a_device_is_written_directly():
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full on this system")
 def test_a_full_device_is_reported():
     with pytest.raises(FileError, match=r"^/dev/full: cannot be written: No space left on device$"):
-        with atomic_writer("/dev/full") as stream:
-            stream.write(b"x" * 1_000_000)
+        fail_while_writing("/dev/full", RuntimeError)
 
 
 def test_standard_output_stays_open(capfdbinary):
