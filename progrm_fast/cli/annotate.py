@@ -147,7 +147,7 @@ def annotate(
     quiet: bool,
     **options: Any,
 ) -> None:
-    r"""Label every step of the trajectories in IN with progress, 0 to 1.
+    """Label every step of the trajectories in IN with progress, 0 to 1.
 
     IN is JSONL (plain, gzip or zstd; - is standard input): one object a line with trajectory_id, task_id, success and
     steps, each with an action; or chat records with messages. The output has the same lines in the same order; each
@@ -160,20 +160,22 @@ def annotate(
       progrm-fast annotate web.jsonl -o out.jsonl --fields type,target.id,target.text
       progrm-fast annotate chats.jsonl -o out.jsonl --success-field reward --success-threshold 1
       progrm-fast annotate new.jsonl -o out.jsonl --recipes recipes.json
-    """
+    """  # noqa: D301
     started = time.perf_counter()
     reading = {name: options.pop(name) for name in ("id_field", "group_by", "success_field", "success_threshold")}
     annotator = _annotator(ctx, recipes, options, workers)
     skipped: list[str] = []
     source = read_trajectories(input, **reading, on_error=options.pop("on_error"), skipped=skipped)
-    trajectories = list(_bar(source, "read", quiet))
+    try:
+        trajectories = list(_bar(source, "read", quiet))
+    finally:
+        for message in skipped:
+            click.echo(f"left out: {message}", err=True)
     labels = annotator.annotate(trajectories) if recipes else annotator.fit_annotate(trajectories)
     with atomic_writer(output) as stream:
         write_labelled(stream, _bar(trajectories, "write", quiet), labels, annotator.config.hash)
-    if save_recipes:
-        annotator.library.save(save_recipes)
-    for message in skipped:
-        click.echo(f"left out: {message}", err=True)
+        if save_recipes:  # before the labels take their place, so that a failure leaves neither
+            annotator.library.save(save_recipes)
     if not quiet:
         seconds = time.perf_counter() - started
         click.echo(_summary(trajectories, labels, annotator.library, len(skipped), seconds), err=True)

@@ -15,13 +15,13 @@ __all__ = ["recipes"]
 @click.option("--task", help="Only this task.")
 @click.option("--limit", type=click.IntRange(1), help="At most this many recipes.")
 def recipes(file: str, task: str | None, limit: int | None) -> None:
-    r"""Show the recipes in FILE: key steps, their support and the progress they stand for.
+    """Show the recipes in FILE: key steps, their support and the progress they stand for.
 
     \b
     Examples:
       progrm-fast annotate runs.jsonl -o labelled.jsonl --save-recipes recipes.json
       progrm-fast recipes recipes.json --limit 3
-    """
+    """  # noqa: D301
     library = RecipeLibrary.load(file)
     if task is not None and task not in library.tasks:
         raise ValueError(f"task: expected one of the {len(library.tasks)} tasks of {file}, got {task!r}")
