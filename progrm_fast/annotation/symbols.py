@@ -49,11 +49,18 @@ class Symbolizer:
         ------
         TypeError
             If a user's ``symbol`` function returns something other than a string.
+        ValueError
+            If a step has no action.
         """
         steps = trajectory.steps
         if self._config.symbol is not None:
             return tuple([self._custom(step, trajectory.trajectory_id) for step in steps])
-        actions = [self._action_text(step) for step in steps]
+        try:
+            actions = [self._action_text(step) for step in steps]
+        except KeyError as error:
+            raise ValueError(
+                f"steps: missing {error} in a step of trajectory {trajectory.trajectory_id!r}"
+            ) from None
         key = self._config.screen_key
         texts = list(actions)
         if key is not None:
