@@ -29,7 +29,7 @@ __all__ = ["Evidence", "TaskRecipes", "Texts", "fit_tasks"]
 STRICT_MAX_NODES = 512
 STRICT_BEAM_WIDTH = 128
 ROUNDING = (
-    9  # digits; products of shares and counts are compared after rounding, 0.6 * 5 being a little more than 3
+    9  # digits; products of shares and counts are compared after rounding, 0.56 * 25 being a little more than 14
 )
 
 Texts = tuple[str, ...]

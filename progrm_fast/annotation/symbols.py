@@ -108,7 +108,7 @@ def kept_words(sequences: Mapping[tuple[str, ...], int], share: float) -> frozen
     for texts, weight in sequences.items():
         for word in {word for text in set(texts) for word in _WORD.findall(text)}:
             count[word] += weight
-    # The product is rounded before it is compared: 0.6 * 5 is a little more than 3.
+    # The product is rounded before it is compared: 0.56 * 25 is a little more than 14.
     needed = round(share * sum(sequences.values()), 9)
     return frozenset(word for word, n in count.items() if n >= needed)
 

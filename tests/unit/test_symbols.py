@@ -225,9 +225,14 @@ def test_words_count_when_enough_runs_use_them():
     sequences = {("take red cup", "take cup"): 3, ("take blue cup",): 1, ("go",): 1}
     # of 5 runs: take 4, cup 4, red 3, blue 1, go 1; a run counts once however often it says a word
     assert kept_words(sequences, 0.8) == {"take", "cup"}
-    assert kept_words(sequences, 0.6) == {"take", "cup", "red"}  # 0.6 * 5 is a little more than 3 in floating point
+    assert kept_words(sequences, 0.6) == {"take", "cup", "red"}
     assert kept_words(sequences, 0.81) == frozenset()
     assert kept_words(sequences, 0.2) == {"take", "cup", "red", "blue", "go"}
+
+
+def test_shares_are_rounded_before_they_are_compared():
+    assert 0.56 * 25 > 14
+    assert kept_words({("take",): 14, ("go",): 11}, 0.56) == {"take"}
 
 
 @pytest.mark.parametrize(
