@@ -11,7 +11,6 @@ import struct
 import subprocess
 import sys
 import termios
-import time
 
 import pytest
 import zstandard
@@ -259,9 +258,9 @@ def test_leaving_out_everything_says_what_was_wrong(folder):
     assert not (folder / "out.jsonl").exists()
 
 
-# A run that stops in the middle of writing, and tells when.
+# Runs that tell when they have come to a point, and stay there.
 STOPPING = """
-import sys, time
+import time
 import progrm_fast.cli.annotate as annotate
 from progrm_fast.cli import main
 
@@ -272,6 +271,17 @@ def write_half(stream, *rest):
     time.sleep(60)
 
 annotate.write_labelled = write_half
+main()
+"""
+READING = """
+import progrm_fast.cli.annotate as annotate
+from progrm_fast.cli import main
+
+def read(*arguments, **options):
+    print("reading", flush=True)
+    yield from original(*arguments, **options)
+
+original, annotate.read_trajectories = annotate.read_trajectories, read
 main()
 """
 
@@ -294,18 +304,17 @@ def test_interrupting_leaves_the_earlier_output_whole(folder, name, number):
     assert sorted(os.listdir(folder)) == sorted(["runs.jsonl", name])
 
 
-def test_interrupting_while_reading(folder):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupting_while_reading(folder, number):
     (folder / "out.jsonl").write_text("earlier")
-    arguments = [*COMMAND, "annotate", "-", "-o", "out.jsonl"]
+    arguments = [sys.executable, "-c", READING, "annotate", "-", "-o", "out.jsonl"]
     pipe = subprocess.PIPE
-    with subprocess.Popen(arguments, cwd=folder, stdin=pipe, stderr=pipe, text=True) as process:
+    with subprocess.Popen(arguments, cwd=folder, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout.readline() == "reading\n"
         process.stdin.write(lines(RUNS))
-        process.stdin.flush()
-        while process.poll() is None:
-            # Until its handler stands, the signal ends the process in its own way, which is no less whole.
-            process.send_signal(signal.SIGTERM)
-            time.sleep(0.2)
-    assert process.returncode in (128 + signal.SIGTERM, -signal.SIGTERM)
+        process.stdin.flush()  # and no end
+        process.send_signal(number)
+        assert process.wait(timeout=30) == (1 if number == signal.SIGINT else 128 + number)
     assert (folder / "out.jsonl").read_text() == "earlier"
     assert sorted(os.listdir(folder)) == ["out.jsonl", "runs.jsonl"]
 
