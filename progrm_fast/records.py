@@ -45,6 +45,10 @@ class Trajectory:
     record: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        for name in ("trajectory_id", "task_id", "goal"):
+            value = getattr(self, name)
+            if not isinstance(value, str):
+                raise TypeError(f"{name}: expected a string, got {type(value).__name__}")
         # NumPy's booleans and 0 / 1 would pass for failures further on, where `is True` decides.
         if self.success is not None and not isinstance(self.success, bool):
             raise TypeError(f"success: expected True, False or None, got {type(self.success).__name__}")

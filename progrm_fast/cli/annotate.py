@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -164,6 +165,8 @@ def annotate(
     started = time.perf_counter()
     reading = {name: options.pop(name) for name in ("id_field", "group_by", "success_field", "success_threshold")}
     annotator = _annotator(ctx, recipes, options, workers)
+    if save_recipes and os.path.realpath(save_recipes) == os.path.realpath(output):
+        raise ValueError(f"--save-recipes: expected another file than the labels', got {save_recipes!r} for both")
     skipped: list[str] = []
     source = read_trajectories(input, **reading, on_error=options.pop("on_error"), skipped=skipped)
     try:
