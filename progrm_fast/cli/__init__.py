@@ -48,7 +48,7 @@ class _Commands(click.Group):
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="progrm-fast")
 def main() -> None:
-    r"""Dense progress rewards for GUI, web and tool agents.
+    """Dense progress rewards for GUI, web and tool agents.
 
     \b
     progrm-fast annotate runs.jsonl.gz -o labelled.jsonl.gz

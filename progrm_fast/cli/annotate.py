@@ -34,52 +34,81 @@ _SHARE = click.FloatRange(0, 1)
 # Options of AnnotatorConfig under the same name.
 _CONFIG_OPTIONS = [
     click.option(
-        "--fields", callback=_fields, metavar="A,B.C", help="Fields of the action that count. [default: all]"
+        "--fields",
+        callback=_fields,
+        metavar="A,B.C",
+        help="Fields of the action that make its symbol. [default: all of it]",
     ),
     click.option(
         "--screen-key",
         callback=_screen_key,
         default=_DEFAULT.screen_key or "none",
         metavar="result|observation|none|FIELD",
-        help="What of the screen is joined to the action.",
+        help="What of the screen is joined to the action: what the step led to, what it was taken on, or a field.",
     ),
     click.option(
-        "--drop-repeats/--keep-repeats", default=_DEFAULT.drop_repeats, help="Repeats that changed nothing."
+        "--drop-repeats/--keep-repeats",
+        default=_DEFAULT.drop_repeats,
+        help="Pass over steps that repeat the one before and led to the same screen.",
     ),
     click.option(
-        "--mask-share", type=_SHARE, default=_DEFAULT.mask_share, help="Mask words of fewer successes; 0: none."
+        "--mask-share",
+        type=_SHARE,
+        default=_DEFAULT.mask_share,
+        help="Mask words that a smaller share of a task's successes use; 0 masks nothing.",
     ),
     click.option(
-        "--mask-min-runs", type=click.IntRange(1), default=_DEFAULT.mask_min_runs, help="If the goals agree."
+        "--mask-min-runs",
+        type=click.IntRange(1),
+        default=_DEFAULT.mask_min_runs,
+        help="Mask where goals differ, or with so many successes.",
     ),
     click.option(
-        "--match", type=click.Choice(["exact", "text"]), default=_DEFAULT.match, help="Which steps match."
+        "--match",
+        type=click.Choice(["exact", "text"]),
+        default=_DEFAULT.match,
+        help="Steps match when their texts are equal, or similar.",
     ),
-    click.option("--text-threshold", type=_SHARE, default=_DEFAULT.text_threshold, help="For --match text."),
+    click.option(
+        "--text-threshold", type=_SHARE, default=_DEFAULT.text_threshold, help="Least similarity of matching texts."
+    ),
     click.option(
         "--similarity",
         type=click.Choice(["max", "min", "dice", "jaccard"]),
         default=_DEFAULT.similarity,
-        help="Of runs.",
+        help="LCS of two runs over their longer length, ...",
     ),
     click.option(
         "--similarity-threshold",
         type=_SHARE,
         default=_DEFAULT.similarity_threshold,
-        help="Least of runs in a cluster.",
+        help="Least mean similarity of runs that share a recipe.",
     ),
     click.option(
-        "--max-members", type=click.IntRange(1), default=_DEFAULT.max_members, help="Successes clustered per task."
+        "--max-members",
+        type=click.IntRange(1),
+        default=_DEFAULT.max_members,
+        help="Distinct successes of a task to cluster at most.",
     ),
     click.option(
-        "--recipe", type=click.Choice(["profile", "strict"]), default=_DEFAULT.recipe, help="How it is made."
+        "--recipe",
+        type=click.Choice(["profile", "strict"]),
+        default=_DEFAULT.recipe,
+        help="Steps most runs of a cluster share, or a common subsequence of all.",
     ),
-    click.option("--min-support", type=_SHARE, default=_DEFAULT.min_support, help="Share of runs with a key step."),
     click.option(
-        "--weights", type=click.Choice(["uniform", "time"]), default=_DEFAULT.weights, help="Of key steps."
+        "--min-support", type=_SHARE, default=_DEFAULT.min_support, help="Least share of runs that take a key step."
     ),
     click.option(
-        "--complete-success/--no-complete-success", default=_DEFAULT.complete_success, help="Successes end at 1."
+        "--weights",
+        type=click.Choice(["uniform", "time"]),
+        default=_DEFAULT.weights,
+        help="Key step k of R is worth k / R, or when runs reach it.",
+    ),
+    click.option(
+        "--complete-success/--no-complete-success",
+        default=_DEFAULT.complete_success,
+        help="Label the last step of a success 1.",
     ),
     click.option(
         "--failure-credit",
@@ -90,16 +119,19 @@ _CONFIG_OPTIONS = [
     click.option(
         "--cap-failures/--no-cap-failures",
         default=_DEFAULT.cap_failures,
-        help="Failures never reach the last key step.",
+        help="Keep failures below the last key step.",
     ),
     click.option(
-        "--unfinished", type=click.Choice(["failure", "none"]), default=_DEFAULT.unfinished, help="Runs not over."
+        "--unfinished",
+        type=click.Choice(["failure", "none"]),
+        default=_DEFAULT.unfinished,
+        help="Label runs that are not over like failures, or not.",
     ),
     click.option(
         "--min-successes",
         type=click.IntRange(1),
         default=_DEFAULT.min_successes,
-        help="Fewer give a task no label.",
+        help="A task with fewer successes gives no label.",
     ),
 ]
 
@@ -147,7 +179,7 @@ def annotate(
     quiet: bool,
     **options: Any,
 ) -> None:
-    r"""Label every step of the trajectories in IN with progress, 0 to 1.
+    """Label every step of the trajectories in IN with progress, 0 to 1.
 
     IN is JSONL (plain, gzip or zstd; - is standard input): one object a line with trajectory_id, task_id, success and
     steps, each with an action; or chat records with messages. The output has the same lines in the same order; each
@@ -166,9 +198,9 @@ def annotate(
     annotator = _annotator(ctx, recipes, options, workers)
     skipped: list[str] = []
     source = read_trajectories(input, **reading, on_error=options.pop("on_error"), skipped=skipped)
-    trajectories = list(_bar(source, "read", quiet))
-    labels = annotator.annotate(trajectories) if recipes else annotator.fit_annotate(trajectories)
-    with atomic_writer(output) as stream:
+    with atomic_writer(output) as stream:  # first of all: a place that cannot be written is better known early
+        trajectories = list(_bar(source, "read", quiet))
+        labels = annotator.annotate(trajectories) if recipes else annotator.fit_annotate(trajectories)
         write_labelled(stream, _bar(trajectories, "write", quiet), labels, annotator.config.hash)
     if save_recipes:
         annotator.library.save(save_recipes)

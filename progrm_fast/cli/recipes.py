@@ -15,7 +15,7 @@ __all__ = ["recipes"]
 @click.option("--task", help="Only this task.")
 @click.option("--limit", type=click.IntRange(1), help="At most this many recipes.")
 def recipes(file: str, task: str | None, limit: int | None) -> None:
-    r"""Show the recipes in FILE: key steps, their support and the progress they stand for.
+    """Show the recipes in FILE: key steps, their support and the progress they stand for.
 
     \b
     Examples:
