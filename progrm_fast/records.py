@@ -44,6 +44,11 @@ class Trajectory:
     steps: Sequence[Mapping[str, Any]]
     record: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
 
+    def __post_init__(self) -> None:
+        # NumPy's booleans and 0 / 1 would pass for failures further on, where `is True` decides.
+        if self.success is not None and not isinstance(self.success, bool):
+            raise TypeError(f"success: expected True, False or None, got {type(self.success).__name__}")
+
 
 class KeyStep(NamedTuple):
     """One step of a recipe.

@@ -61,10 +61,9 @@ class ProgressAnnotator:
         base = config if config is not None else library.config if library is not None else AnnotatorConfig()
         self.config = replace(base, **options)
         if library is not None and self.config.hash != library.config.hash:
-            raise ValueError(
-                f"config: expected the one that the library was made with ({library.config.hash}), "
-                f"got another ({self.config.hash})"
-            )
+            ours, theirs = self.config.to_json(), library.config.to_json()
+            differ = [f"{name}={theirs[name]!r}, got {ours[name]!r}" for name in ours if ours[name] != theirs[name]]
+            raise ValueError(f"config: expected the options that the library was made with: {'; '.join(differ)}")
         self.workers = workers
         self.library = library if library is not None else RecipeLibrary(self.config)
         self._symbolizer = Symbolizer(self.config)

@@ -33,8 +33,9 @@ class AnnotatorConfig:
     fields : tuple of str, optional
         Fields of the action that make its symbol, dots entering objects (``target.id``); None: the whole action.
     screen_key : str, optional
-        What of the screen is joined to the action, up to its first full stop or line end: ``"result"`` (what the step
-        led to), ``"observation"`` (what it was taken on), any other field of the step, or None.
+        What of the screen is joined to the action, up to its first sentence end (``. : ; ! ?`` before a space) or line
+        end: ``"result"`` (what the step led to), ``"observation"`` (what it was taken on), any other field of the
+        step, or None.
     drop_repeats : bool
         A step that repeats the action before it and led to the same screen (its result, else the next observation;
         both must be known) is passed over: it can match nothing.
@@ -113,7 +114,13 @@ class AnnotatorConfig:
             raise ValueError(f"match: expected 'exact', 'text' or a function, got {self.match!r}")
         if self.symbol is not None and not callable(self.symbol):
             raise TypeError(f"symbol: expected a function of a step, got {type(self.symbol).__name__}")
-        if isinstance(self.fields, str) or (self.fields is not None and not self.fields):
+        for name in ("drop_repeats", "complete_success", "cap_failures"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name}: expected True or False, got {getattr(self, name)!r}")
+        if self.screen_key is not None and not isinstance(self.screen_key, str):
+            raise ValueError(f"screen_key: expected a field name or None, got {self.screen_key!r}")
+        names_are_text = self.fields is None or all(isinstance(name, str) for name in self.fields)
+        if isinstance(self.fields, str) or (self.fields is not None and not self.fields) or not names_are_text:
             raise ValueError(f"fields: expected a sequence of field names or None, got {self.fields!r}")
         if self.fields is not None:
             object.__setattr__(self, "fields", tuple(self.fields))
@@ -148,5 +155,7 @@ class AnnotatorConfig:
 
 def _plain(value: Any) -> Any:
     if callable(value):
-        return f"{value.__module__}.{value.__qualname__}"
+        # A partial, or an object that can be called, has no name of its own.
+        named = value if hasattr(value, "__qualname__") else type(value)
+        return f"{named.__module__}.{named.__qualname__}"
     return list(value) if isinstance(value, tuple) else value

@@ -179,6 +179,9 @@ def _progress(
     progress = values[entry]
     if config.cap_failures and runs:
         cap = np.where(success, 1.0, values[first + sizes - 1])
+        # Where few runs share each key step, different ones may support the last two, and both may stand at 1.
+        for r in np.flatnonzero(~success & (cap >= 1.0)).tolist():
+            cap[r] = max((step.progress for step in recipes[r].steps if step.progress < 1.0), default=0.0)
         np.minimum(progress, np.repeat(cap, lengths), out=progress)
     if config.complete_success:
         progress[offsets[1:][success & (lengths > 0)] - 1] = 1.0

@@ -105,7 +105,12 @@ class RecipeLibrary:
             )
         try:
             config = AnnotatorConfig.from_json(content["config"])
-            tasks = {task["task_id"]: _task_from_json(task) for task in content["tasks"]}
+            tasks: dict[str, TaskRecipes] = {}
+            for task in _expect(content["tasks"], list, "tasks"):
+                made = _task_from_json(_expect(task, dict, "tasks"))
+                if made.task_id in tasks:
+                    raise ValueError(f"task {made.task_id!r}: expected once, found again")
+                tasks[made.task_id] = made
         except (KeyError, TypeError, ValueError, IndexError) as error:
             problem = f"missing field {error}" if isinstance(error, KeyError) else str(error)
             raise FileError(f"{name}: the recipe library is damaged: {problem}") from None
@@ -146,11 +151,20 @@ def _task_from_json(content: dict[str, Any]) -> TaskRecipes:
     task_id = _expect(content["task_id"], str, "task_id")
     texts = _expect(content["texts"], list, "texts")
     kept = content["kept_words"]
-    evidence = Evidence(goals=tuple(_expect(goal, str, "goals") for goal in content["goals"]))
+    if kept is not None:
+        kept = [_expect(word, str, "kept_words") for word in _expect(kept, list, "kept_words")]
+    evidence = Evidence(
+        goals=tuple(_expect(goal, str, "goals") for goal in _expect(content["goals"], list, "goals"))
+    )
     recipe_of: dict[Texts, int] = {}
     for success in content["successes"]:
+        if (
+            any(_expect(i, int, "steps") < 0 for i in success["steps"])
+            or _expect(success["count"], int, "count") < 1
+        ):
+            raise ValueError(f"task {task_id!r}: expected steps from 0 and a count from 1 in a success")
         run = tuple(_expect(texts[i], str, "texts") for i in success["steps"])
-        evidence.runs[run] = _expect(success["count"], int, "count")
+        evidence.runs[run] = success["count"]
         if success["recipe"] is not None:
             recipe_of[run] = _expect(success["recipe"], int, "recipe")
     recipes = []

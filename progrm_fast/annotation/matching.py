@@ -80,7 +80,18 @@ def compatible_pairs(texts: Sequence[str], config: AnnotatorConfig) -> Pairs:
         ratios = process.cdist(texts, texts, scorer=fuzz.ratio, score_cutoff=100 * config.text_threshold)
         return np.argwhere(ratios > 0).astype(np.int64) if config.text_threshold else _all_pairs(len(texts))
     assert callable(config.match)
-    pairs = np.asarray(list(config.match(texts)))
+    if not texts:
+        return np.empty((0, 2), dtype=np.int64)
+    answer = config.match(texts)
+    if not isinstance(answer, Iterable):
+        raise ValueError(f"match: expected the function to return pairs of indices, got {type(answer).__name__}")
+    rows = list(answer)
+    try:
+        pairs = np.asarray(rows)
+    except ValueError:
+        raise ValueError(
+            "match: expected the function to return pairs of indices, got rows of different lengths"
+        ) from None
     if pairs.size == 0:
         return np.empty((0, 2), dtype=np.int64)
     if pairs.ndim != 2 or pairs.shape[1] != 2 or not np.issubdtype(pairs.dtype, np.integer):

@@ -29,7 +29,7 @@ __all__ = ["Evidence", "TaskRecipes", "Texts", "fit_tasks"]
 STRICT_MAX_NODES = 512
 STRICT_BEAM_WIDTH = 128
 ROUNDING = (
-    9  # digits; products of shares and counts are compared after rounding, 0.6 * 5 being a little more than 3
+    9  # digits; products of shares and counts are compared after rounding, 0.56 * 25 being a little more than 14
 )
 
 Texts = tuple[str, ...]
@@ -158,8 +158,7 @@ class _TaskFit:
 
     def _collect(self, config: AnnotatorConfig) -> None:
         runs = self.evidence.runs
-        several = len(self.evidence.goals) > 1 or self.evidence.n_runs >= config.mask_min_runs
-        if several and config.mask_share > 0 and config.symbol is None:
+        if _masks(self.evidence, config):
             self.kept = kept_words(runs, config.mask_share)
         masked = _masker(self.kept)
         by_texts: dict[Texts, _Sequence] = {}
@@ -201,7 +200,10 @@ def fit_tasks(evidence: Mapping[str, Evidence], config: AnnotatorConfig, workers
     simple = {
         task_id: _lone_run(task_id, known, config)
         for task_id, known in evidence.items()
-        if len(known.runs) == 1 and known.n_runs >= config.min_successes and not callable(config.match)
+        if len(known.runs) == 1
+        and known.n_runs >= config.min_successes
+        and not callable(config.match)
+        and not _masks(known, config)
     }
     tasks = [_TaskFit(task_id, known, config) for task_id, known in evidence.items() if task_id not in simple]
     alphabet = Alphabet(config)
@@ -216,6 +218,11 @@ def fit_tasks(evidence: Mapping[str, Evidence], config: AnnotatorConfig, workers
     _recount([cluster for task in tasks for cluster in task.clusters], relation, workers)
     texts = alphabet.texts()
     return [*simple.values(), *(task.result(texts, config) for task in tasks)]
+
+
+def _masks(evidence: Evidence, config: AnnotatorConfig) -> bool:
+    several = len(evidence.goals) > 1 or evidence.n_runs >= config.mask_min_runs
+    return several and config.mask_share > 0 and config.symbol is None
 
 
 def _lone_run(task_id: str, evidence: Evidence, config: AnnotatorConfig) -> TaskRecipes:

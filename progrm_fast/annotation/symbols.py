@@ -6,6 +6,7 @@ attributes; a click given by coordinates is resolved to the element it hits.
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -48,11 +49,18 @@ class Symbolizer:
         ------
         TypeError
             If a user's ``symbol`` function returns something other than a string.
+        ValueError
+            If a step has no action.
         """
         steps = trajectory.steps
         if self._config.symbol is not None:
             return tuple([self._custom(step, trajectory.trajectory_id) for step in steps])
-        actions = [self._action_text(step) for step in steps]
+        try:
+            actions = [self._action_text(step) for step in steps]
+        except KeyError as error:
+            raise ValueError(
+                f"steps: missing {error} in a step of trajectory {trajectory.trajectory_id!r}"
+            ) from None
         key = self._config.screen_key
         texts = list(actions)
         if key is not None:
@@ -80,7 +88,7 @@ class Symbolizer:
         action = step["action"]
         if not isinstance(action, str) and "elements" in step:
             action = resolve_click(action, step["elements"])
-        cache_key = action if isinstance(action, str) else orjson.dumps(action, default=str)
+        cache_key = action if isinstance(action, str) else _json(action)
         text = self._actions.get(cache_key)
         if text is None:
             text = self._actions[cache_key] = normal(_flat_text(action, self._config.fields))
@@ -100,7 +108,7 @@ def kept_words(sequences: Mapping[tuple[str, ...], int], share: float) -> frozen
     for texts, weight in sequences.items():
         for word in {word for text in set(texts) for word in _WORD.findall(text)}:
             count[word] += weight
-    # The product is rounded before it is compared: 0.6 * 5 is a little more than 3.
+    # The product is rounded before it is compared: 0.56 * 25 is a little more than 14.
     needed = round(share * sum(sequences.values()), 9)
     return frozenset(word for word, n in count.items() if n >= needed)
 
@@ -228,4 +236,11 @@ def _leaves(value: object, path: str) -> Iterable[tuple[str, str]]:
     elif isinstance(value, str):
         yield path, value
     elif value is not None:
-        yield path, orjson.dumps(value, default=str).decode()
+        yield path, _json(value).decode()
+
+
+def _json(value: object) -> bytes:
+    try:
+        return orjson.dumps(value, default=str)
+    except TypeError:  # an integer of more than 64 bits
+        return json.dumps(value, default=str, ensure_ascii=False, separators=(",", ":")).encode()

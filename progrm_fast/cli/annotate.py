@@ -192,20 +192,22 @@ def annotate(
       progrm-fast annotate web.jsonl -o out.jsonl --fields type,target.id,target.text
       progrm-fast annotate chats.jsonl -o out.jsonl --success-field reward --success-threshold 1
       progrm-fast annotate new.jsonl -o out.jsonl --recipes recipes.json
-    """
+    """  # noqa: D301
     started = time.perf_counter()
     reading = {name: options.pop(name) for name in ("id_field", "group_by", "success_field", "success_threshold")}
     annotator = _annotator(ctx, recipes, options, workers)
     skipped: list[str] = []
     source = read_trajectories(input, **reading, on_error=options.pop("on_error"), skipped=skipped)
     with atomic_writer(output) as stream:  # first of all: a place that cannot be written is better known early
-        trajectories = list(_bar(source, "read", quiet))
+        try:
+            trajectories = list(_bar(source, "read", quiet))
+        finally:
+            for message in skipped:
+                click.echo(f"left out: {message}", err=True)
         labels = annotator.annotate(trajectories) if recipes else annotator.fit_annotate(trajectories)
         write_labelled(stream, _bar(trajectories, "write", quiet), labels, annotator.config.hash)
-    if save_recipes:
-        annotator.library.save(save_recipes)
-    for message in skipped:
-        click.echo(f"left out: {message}", err=True)
+        if save_recipes:  # before the labels take their place, so that a failure leaves neither
+            annotator.library.save(save_recipes)
     if not quiet:
         seconds = time.perf_counter() - started
         click.echo(_summary(trajectories, labels, annotator.library, len(skipped), seconds), err=True)

@@ -16,6 +16,8 @@ from typing import Any
 
 import orjson
 
+from progrm_fast.io.kinds import kind_of
+
 __all__ = ["first_user_text", "label_tool_calls", "steps_from_messages"]
 
 
@@ -33,7 +35,7 @@ def steps_from_messages(messages: object) -> list[dict[str, Any]]:
     for index, message in enumerate(_message_list(messages)):
         role = message.get("role")
         if not isinstance(role, str):
-            raise ValueError(f"messages[{index}].role: expected a string, got {_kind(role)}")
+            raise ValueError(f"messages[{index}].role: expected a string, got {kind_of(role)}")
         if role == "assistant":
             for call_index, call in enumerate(_tool_calls(message, index)):
                 step: dict[str, Any] = {"action": _action(call, f"messages[{index}].tool_calls[{call_index}]")}
@@ -77,15 +79,15 @@ def content_text(content: object, where: str) -> str:
     if isinstance(content, list) and all(isinstance(part, (str, dict)) for part in content):
         texts = [part if isinstance(part, str) else part.get("text", "") for part in content]
         return "\n".join(text for text in texts if isinstance(text, str) and text)
-    raise ValueError(f"{where}: expected a string, a list of parts or null, got {_kind(content)}")
+    raise ValueError(f"{where}: expected a string, a list of parts or null, got {kind_of(content)}")
 
 
 def _message_list(messages: object) -> list[dict[str, Any]]:
     if not isinstance(messages, list):
-        raise ValueError(f"messages: expected a list, got {_kind(messages)}")
+        raise ValueError(f"messages: expected a list, got {kind_of(messages)}")
     for index, message in enumerate(messages):
         if not isinstance(message, dict):
-            raise ValueError(f"messages[{index}]: expected an object, got {_kind(message)}")
+            raise ValueError(f"messages[{index}]: expected an object, got {kind_of(message)}")
     return messages
 
 
@@ -93,15 +95,18 @@ def _tool_calls(message: dict[str, Any], index: int) -> list[dict[str, Any]]:
     calls = message.get("tool_calls")
     if calls is None:
         return []
-    if not isinstance(calls, list) or not all(isinstance(call, dict) for call in calls):
-        raise ValueError(f"messages[{index}].tool_calls: expected a list of objects, got {_kind(calls)}")
+    if not isinstance(calls, list):
+        raise ValueError(f"messages[{index}].tool_calls: expected a list of objects, got {kind_of(calls)}")
+    for call_index, call in enumerate(calls):
+        if not isinstance(call, dict):
+            raise ValueError(f"messages[{index}].tool_calls[{call_index}]: expected an object, got {kind_of(call)}")
     return calls
 
 
 def _action(call: dict[str, Any], where: str) -> dict[str, Any]:
     function = call.get("function")
     if not isinstance(function, dict) or not isinstance(function.get("name"), str):
-        raise ValueError(f"{where}.function: expected an object with a name, got {_kind(function)}")
+        raise ValueError(f"{where}.function: expected an object with a name, got {kind_of(function)}")
     arguments = function.get("arguments")
     if isinstance(arguments, str):
         # Models do write arguments that are not JSON; the text is an action all the same.
@@ -116,7 +121,3 @@ def _answer(unanswered: list[tuple[object, dict[str, Any]]], call_id: object, te
         position = next((i for i, (known, _) in enumerate(unanswered) if known == call_id), -1)
     if position >= 0:
         unanswered.pop(position)[1]["result"] = text
-
-
-def _kind(value: object) -> str:
-    return "nothing" if value is None else type(value).__name__

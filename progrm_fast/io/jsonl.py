@@ -13,6 +13,7 @@ import orjson
 from progrm_fast._gc import paused_gc
 from progrm_fast.io.chat_messages import first_user_text, label_tool_calls, steps_from_messages
 from progrm_fast.io.files import FileError, display_name, read_lines
+from progrm_fast.io.kinds import kind_of
 from progrm_fast.records import ProgressLabels, Trajectory
 
 __all__ = ["read_trajectories", "write_labelled"]
@@ -116,7 +117,7 @@ def _parse(
 ) -> Trajectory:
     record = _load(line)
     if not isinstance(record, dict):
-        raise ValueError(f"expected a JSON object, got {_kind(record)}")
+        raise ValueError(f"expected a JSON object, got {kind_of(record)}")
     trajectory_id = _text(record, id_field)
     if "steps" in record:
         steps, goal = _checked_steps(record["steps"]), record.get("goal", "")
@@ -128,16 +129,28 @@ def _parse(
         found = ", ".join(sorted(record)[:12]) or "no field"
         raise ValueError(f"steps: missing (and no 'messages' either); found {found}")
     if not isinstance(goal, str):
-        raise ValueError(f"goal: expected a string, got {_kind(goal)}")
+        raise ValueError(f"goal: expected a string, got {kind_of(goal)}")
     success = _success(_field(record, success_field), success_field, success_threshold)
     return Trajectory(trajectory_id, _text(record, group_by), goal, success, steps, record)
 
 
 def _load(line: bytes) -> Any:
     try:
-        return json.loads(line) if _LONG_INTEGER in line.translate(_ONE_DIGIT) else orjson.loads(line)
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        return _load_exactly(line) if _LONG_INTEGER in line.translate(_ONE_DIGIT) else orjson.loads(line)
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"not valid JSON: {error}") from None
+
+
+def _load_exactly(line: bytes) -> Any:
+    """Parse with integers of any size, and be as strict as orjson is about the rest."""
+    record = json.loads(line.decode(), parse_constant=_refuse_constant)
+    if b"\\u" in line:
+        json.dumps(record, ensure_ascii=False).encode()  # half a surrogate pair cannot be written again
+    return record
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no JSON number")
 
 
 def _dump(record: Mapping[str, Any]) -> bytes:
@@ -156,17 +169,17 @@ def _plain_number(value: Any) -> float | None:
 
 def _checked_steps(steps: Any) -> list[dict[str, Any]]:
     if not isinstance(steps, list):
-        raise ValueError(f"steps: expected a list, got {_kind(steps)}")
+        raise ValueError(f"steps: expected a list, got {kind_of(steps)}")
     for index, step in enumerate(steps):
         if not isinstance(step, dict):
-            raise ValueError(f"steps[{index}]: expected an object, got {_kind(step)}")
+            raise ValueError(f"steps[{index}]: expected an object, got {kind_of(step)}")
         action = step.get("action")
         if not isinstance(action, (str, dict)):
-            problem = f"expected a string or an object, got {_kind(action)}" if "action" in step else "missing"
+            problem = f"expected a string or an object, got {kind_of(action)}" if "action" in step else "missing"
             raise ValueError(f"steps[{index}].action: {problem}")
         truth = step.get("true_progress")
         if truth is not None and (isinstance(truth, bool) or not isinstance(truth, (int, float))):
-            raise ValueError(f"steps[{index}].true_progress: expected a number or null, got {_kind(truth)}")
+            raise ValueError(f"steps[{index}].true_progress: expected a number or null, got {kind_of(truth)}")
     return steps
 
 
@@ -190,7 +203,7 @@ def _text(record: dict[str, Any], path: str) -> str:
         return value
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    raise ValueError(f"{path}: expected a string or an integer, got {_kind(value)}")
+    raise ValueError(f"{path}: expected a string or an integer, got {kind_of(value)}")
 
 
 def _success(value: Any, path: str, threshold: float | None) -> bool | None:
@@ -200,10 +213,10 @@ def _success(value: Any, path: str, threshold: float | None) -> bool | None:
         if isinstance(value, bool):
             return value
         hint = "; give a success threshold to read numbers" if isinstance(value, (int, float)) else ""
-        raise ValueError(f"{path}: expected true, false or null, got {_kind(value)}{hint}")
+        raise ValueError(f"{path}: expected true, false or null, got {kind_of(value)}{hint}")
     if isinstance(value, (bool, int, float)):
         return value >= threshold
-    raise ValueError(f"{path}: expected a number to hold against the threshold, got {_kind(value)}")
+    raise ValueError(f"{path}: expected a number to hold against the threshold, got {kind_of(value)}")
 
 
 def _labelled_record(trajectory: Trajectory, label: ProgressLabels, config_hash: str) -> dict[str, Any]:
@@ -240,18 +253,3 @@ def _labelled_record(trajectory: Trajectory, label: ProgressLabels, config_hash:
             [{"progress": value, "key_step": key} for value, key in zip(progress, key_step, strict=True)],
         )
     return labelled
-
-
-_KINDS = {
-    type(None): "null",
-    bool: "a boolean",
-    int: "a number",
-    float: "a number",
-    str: "a string",
-    list: "a list",
-    dict: "an object",
-}
-
-
-def _kind(value: object) -> str:
-    return _KINDS.get(type(value), type(value).__name__)

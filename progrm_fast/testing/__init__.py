@@ -1,0 +1,1 @@
+"""What tests and benchmarks share: plain references and random cases. Library code never imports it."""
