@@ -53,7 +53,7 @@ def main() -> None:
     \b
     progrm-fast annotate runs.jsonl.gz -o labelled.jsonl.gz
     progrm-fast COMMAND --help
-    """  # noqa: D301
+    """
     signal.signal(signal.SIGTERM, _terminate)
 
 

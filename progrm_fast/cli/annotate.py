@@ -192,7 +192,7 @@ def annotate(
       progrm-fast annotate web.jsonl -o out.jsonl --fields type,target.id,target.text
       progrm-fast annotate chats.jsonl -o out.jsonl --success-field reward --success-threshold 1
       progrm-fast annotate new.jsonl -o out.jsonl --recipes recipes.json
-    """  # noqa: D301
+    """
     started = time.perf_counter()
     reading = {name: options.pop(name) for name in ("id_field", "group_by", "success_field", "success_threshold")}
     annotator = _annotator(ctx, recipes, options, workers)
