@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from progrm_fast._gc import paused_gc
 from progrm_fast.annotation.annotator import ProgressAnnotator
 from progrm_fast.annotation.config import AnnotatorConfig
 from progrm_fast.annotation.library import RecipeLibrary
@@ -198,7 +199,8 @@ def annotate(
     annotator = _annotator(ctx, recipes, options, workers)
     skipped: list[str] = []
     source = read_trajectories(input, **reading, on_error=options.pop("on_error"), skipped=skipped)
-    with atomic_writer(output) as stream:  # first of all: a place that cannot be written is better known early
+    # The output first: a place that cannot be written is better known early.
+    with paused_gc(), atomic_writer(output) as stream:
         try:
             trajectories = list(_bar(source, "read", quiet))
         finally:
