@@ -103,6 +103,11 @@ class RecipeLibrary:
             raise FileError(
                 f"{name}: expected a recipe library of version {VERSION}, got version {content.get('version')!r}"
             )
+        options = content.get("config")
+        if isinstance(options, dict) and (function := _function_in(options)):
+            raise FileError(
+                f"{name}: made with a Python function ({function}), which a file cannot hold: fit again"
+            )
         try:
             config = AnnotatorConfig.from_json(content["config"])
             tasks: dict[str, TaskRecipes] = {}
@@ -115,6 +120,14 @@ class RecipeLibrary:
             problem = f"missing field {error}" if isinstance(error, KeyError) else str(error)
             raise FileError(f"{name}: the recipe library is damaged: {problem}") from None
         return cls(config, tasks)
+
+
+def _function_in(options: dict[str, Any]) -> str | None:
+    """Tell which option was a Python function when the library was saved."""
+    if isinstance(options.get("symbol"), str):
+        return f"symbol: {options['symbol']}"
+    match = options.get("match")
+    return f"match: {match}" if isinstance(match, str) and "." in match else None
 
 
 def _task_to_json(task: TaskRecipes) -> dict[str, Any]:

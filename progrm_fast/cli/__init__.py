@@ -54,7 +54,10 @@ def main() -> None:
     progrm-fast annotate runs.jsonl.gz -o labelled.jsonl.gz
     progrm-fast COMMAND --help
     """
-    signal.signal(signal.SIGTERM, _terminate)
+    for name in ("SIGTERM", "SIGHUP"):  # not every system has both
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:  # nohup ignores one of them
+            signal.signal(number, _terminate)
 
 
 def _terminate(number: int, frame: object) -> NoReturn:
