@@ -23,17 +23,16 @@ int preferred_vectors(int lane_bits, int64_t longest, int32_t n_symbols, const i
   return n_vectors;
 }
 
-int at_least(int64_t needed) {
-  for (const int n_vectors : {1, 2, 3, 4, 6}) {
-    if (needed <= n_vectors) return n_vectors;
-  }
-  return isa::kMaxVectors;
+int largest_power_of_two(int64_t at_most) {
+  int power = isa::kMaxVectors;
+  while (power > at_most && power > 1) power /= 2;
+  return power;
 }
 
 }  // namespace
 
 void SortedChunk::assign(const Sequences& batch, int64_t first, int64_t count, int32_t n_symbols,
-                         const isa::Kernels& kernels) {
+                         const isa::Kernels& kernels, OrderInClass order_in_class) {
   // Counting sort by length while lengths are few, as they are in batches that are large.
   int64_t longest = 0;
   for (int64_t i = 0; i < count; ++i) longest = std::max(longest, batch.length(first + i));
@@ -52,11 +51,16 @@ void SortedChunk::assign(const Sequences& batch, int64_t first, int64_t count, i
                      [&](int32_t i, int32_t j) { return batch.length(first + i) < batch.length(first + j); });
   }
   targets_.resize(order_.size());
-  for (size_t s = 0; s < order_.size(); ++s) {
-    targets_[s] = {batch.begin(first + order_[s]), batch.length(first + order_[s])};
-  }
+  set_targets(batch, first, 0, count);
 
   groups_.clear();
+  const auto add_class = [&](int64_t begin, int64_t end, int lane_bits) {
+    if (order_in_class == OrderInClass::kAsGiven) {
+      std::sort(order_.begin() + begin, order_.begin() + end);
+      set_targets(batch, first, begin, end);
+    }
+    add_groups(begin, end, lane_bits, n_symbols, kernels);
+  };
   int64_t begin = 0;  // of the current class, including sequences promoted from narrower ones
   for (int lane_bits = kernels.min_lane_bits; lane_bits <= 64; lane_bits *= 2) {
     const auto longer = [](int64_t length, const isa::Target& target) { return length < target.length; };
@@ -74,10 +78,17 @@ void SortedChunk::assign(const Sequences& batch, int64_t first, int64_t count, i
       const int64_t apart = vectors(end - begin, lane_bits) + vectors(next_end - end, 2 * lane_bits);
       if (next_end > end && vectors(next_end - begin, 2 * lane_bits) <= apart) continue;
     }
-    add_groups(begin, end, lane_bits, n_symbols, kernels);
+    add_class(begin, end, lane_bits);
     begin = end;
   }
-  add_groups(begin, count, kManyWords, n_symbols, kernels);
+  add_class(begin, count, kManyWords);
+}
+
+void SortedChunk::set_targets(const Sequences& batch, int64_t chunk_first, int64_t first, int64_t end) {
+  for (int64_t s = first; s < end; ++s) {
+    const int64_t i = chunk_first + order_[static_cast<size_t>(s)];
+    targets_[static_cast<size_t>(s)] = {batch.begin(i), batch.length(i)};
+  }
 }
 
 void SortedChunk::add_groups(int64_t first, int64_t end, int lane_bits, int32_t n_symbols,
@@ -85,13 +96,17 @@ void SortedChunk::add_groups(int64_t first, int64_t end, int lane_bits, int32_t 
   if (first == end) return;
   const int64_t class_first = first;
   const int64_t lanes = kernels.vector_bytes * 8 / std::min(lane_bits, 64);
-  const int64_t longest = targets_[static_cast<size_t>(end) - 1].length;
+  const auto longest_of = [&](int64_t from, int64_t to) {
+    int64_t longest = 0;
+    for (int64_t s = from; s < to; ++s) longest = std::max(longest, targets_[static_cast<size_t>(s)].length);
+    return longest;
+  };
+  const int64_t longest = longest_of(first, end);
   const int most = lane_bits == kManyWords ? 1 : preferred_vectors(lane_bits, longest, n_symbols, kernels);
   while (first < end) {
-    const int n_vectors = std::min(most, at_least((end - first + lanes - 1) / lanes));
+    const int n_vectors = std::min(most, largest_power_of_two((end - first + lanes - 1) / lanes));
     const int64_t count = std::min(end - first, n_vectors * lanes);
-    const int64_t group_longest = targets_[static_cast<size_t>(first + count) - 1].length;
-    groups_.push_back({first, count, class_first, end, lane_bits, n_vectors, group_longest});
+    groups_.push_back({first, count, class_first, end, lane_bits, n_vectors, longest_of(first, first + count)});
     first += count;
   }
 }
@@ -101,14 +116,6 @@ int64_t SortedChunk::first_in_lanes_of(int lane_bits) const {
     if (group.lane_bits >= lane_bits) return group.first;
   }
   return size();
-}
-
-int64_t strip_slot(const LaneGroup& group, int64_t lane, int vector_bytes) {
-  const int64_t r = group.lane_bits / 8;
-  if (group.n_vectors % r == 0) return lane;
-  const int64_t lanes = vector_bytes / r;
-  const int64_t vector = lane / lanes;
-  return vector / r * vector_bytes + lane % lanes * r + vector % r;
 }
 
 isa::LaneTable LaneTableBuilder::build(const SortedChunk& chunk, const LaneGroup& group, Side side,
@@ -149,9 +156,11 @@ isa::LaneTable LaneTableBuilder::build(const SortedChunk& chunk, const LaneGroup
     const isa::Target& query = chunk.targets()[group.first + l];
     int64_t lane_offset = l * 8;
     if (one_word) {
-      const int64_t r = lane_bits / 8, slot = strip_slot(group, l, kernels_.vector_bytes);
-      const int64_t in_vector = slot % vector_bytes;
-      lane_offset = (slot / vector_bytes * r + in_vector % r) * vector_bytes + in_vector / r * r;
+      // The order of the strip (see Kernels::lengths).
+      const int64_t lanes = vector_bytes * 8 / lane_bits, together = std::min(group.n_vectors, lane_bits / 8);
+      const int64_t vector = l / (lanes * together) * together + l % together;
+      const int64_t lane = l % (lanes * together) / together;
+      lane_offset = vector * vector_bytes + lane * (lane_bits / 8);
     }
     const int64_t end = std::min(last_position, query.length);
     for (int64_t i = first_position; i < end; ++i) {

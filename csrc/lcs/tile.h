@@ -115,32 +115,20 @@ class TileComputer {
   void run_one_word(const SortedChunk& chunk, const LaneGroup& group, Side side, const isa::Target* targets,
                     std::initializer_list<Range> ranges, WorkQueue::Worker& worker, Visit visit) {
     const isa::LaneTable table = builder_.build(chunk, group, side, 0, 64);
-    const int64_t strip_bytes = isa::strip_bytes(table, kernels_.vector_bytes);
-    const int64_t stride = (group.count + 15) / 16 * 16;
-    uint8_t* strips = strips_.resize(static_cast<size_t>(kTargetsAtOnce * strip_bytes));
-    slots_.resize(static_cast<size_t>(group.count));
-    for (int64_t l = 0; l < group.count; ++l) {
-      slots_[static_cast<size_t>(l)] = static_cast<uint16_t>(strip_slot(group, l, kernels_.vector_bytes));
-    }
-    const bool in_order = group.n_vectors % (group.lane_bits / 8) == 0;
+    const int64_t stride = kernels_.vector_bytes * 8 / group.lane_bits * group.n_vectors;
+    uint8_t* strips = strips_.resize(static_cast<size_t>(kTargetsAtOnce * stride + 64));
     for (const Range& range : ranges) {
       for (int64_t first = range.first; first < range.end; first += kTargetsAtOnce) {
-        worker.check();
         const int64_t n = std::min(kTargetsAtOnce, range.end - first);
+        worker.did(n * (targets[first + n - 1].length + 8) * group.n_vectors);
         kernels_.lengths(table, targets + first, n, strips);
         if constexpr (sizeof(Entry) == 1) {
-          if (in_order) {
-            visit(strips, strip_bytes, group, first, n);
-            continue;
-          }
+          visit(strips, stride, group, first, n);
+        } else {
+          Entry* values = values_.resize(static_cast<size_t>(kTargetsAtOnce * stride));
+          std::copy(strips, strips + n * stride, values);
+          visit(values, stride, group, first, n);
         }
-        Entry* values = values_.resize(static_cast<size_t>(kTargetsAtOnce * stride));
-        for (int64_t t = 0; t < n; ++t) {
-          for (int64_t l = 0; l < group.count; ++l) {
-            values[t * stride + l] = strips[t * strip_bytes + slots_[static_cast<size_t>(l)]];
-          }
-        }
-        visit(values, stride, group, first, n);
       }
     }
   }
@@ -167,7 +155,7 @@ class TileComputer {
         counts_.assign(static_cast<size_t>(n * lanes), 0);
         if (!chained) {
           for (int64_t t = 0; t < n; ++t) {
-            worker.check();
+            worker.did(targets[first + t].length * table.n_words);
             kernels_.lengths_words(table, targets[first + t], nullptr, counts_.data() + t * lanes);
           }
         } else {
@@ -176,7 +164,7 @@ class TileComputer {
             table = builder_.build(chunk, group, side, position, std::min(position + kBlock, group.longest));
             uint64_t* borrows = borrows_.data();
             for (int64_t t = 0; t < n; ++t) {
-              worker.check();
+              worker.did(targets[first + t].length * table.n_words);
               kernels_.lengths_words(table, targets[first + t], borrows, counts_.data() + t * lanes);
               borrows += targets[first + t].length * lanes;
             }
@@ -197,7 +185,6 @@ class TileComputer {
   LaneTableBuilder builder_;
   AlignedBuffer<uint8_t> strips_;
   AlignedBuffer<Entry> values_, staged_;
-  std::vector<uint16_t> slots_;
   std::vector<uint32_t> counts_;
   std::vector<uint64_t> borrows_;
   const SortedChunk* staged_x_ = nullptr;

@@ -134,3 +134,11 @@ def test_results_do_not_depend_on_the_number_of_workers(isa):
         one, two = (under(isa, function, *args, workers=workers) for workers in (1, 2))
         pairs = zip(one, two, strict=True) if isinstance(one, tuple) else [(one, two)]
         assert all(np.array_equal(x, y) for x, y in pairs)
+
+
+@pytest.mark.parametrize("isa", FAST_ISAS)
+def test_alignments_whose_history_is_computed_twice(isa):
+    rng = np.random.default_rng(9)
+    a = SymbolBatch.from_sequences([rng.integers(0, 20, length) for length in (3200, 3000, 1)])
+    b = SymbolBatch.from_sequences([rng.integers(0, 20, 1600)])
+    assert np.array_equal(under(isa, lcs_align, a, b), under("reference", lcs_align, a, b))
