@@ -120,57 +120,101 @@ int64_t SortedChunk::first_in_lanes_of(int lane_bits) const {
 
 isa::LaneTable LaneTableBuilder::build(const SortedChunk& chunk, const LaneGroup& group, Side side,
                                        int64_t first_position, int64_t last_position) {
+  const int lane_bits = std::min(group.lane_bits, 64);
+  const int64_t n_words =
+      group.one_word() ? 1 : (last_position - first_position + isa::kWordBits - 1) / isa::kWordBits;
+  const int64_t row_bytes = n_words * group.n_vectors * kernels_.vector_bytes;
+  const int64_t every_row = (n_symbols_ + 1) * row_bytes;
+  if (match_.is_equality() && group.one_word() && every_row <= kFirstLevelBytes) {
+    number_all_rows(row_bytes);
+    fill_small(chunk, group, rows_.resize(static_cast<size_t>(every_row)), every_row);
+  } else {
+    forget_rows();
+    const int64_t most_rows = 1 + most_rows_of(chunk, group, side, first_position, last_position);
+    if (most_rows * row_bytes > int64_t{UINT32_MAX}) {
+      throw std::length_error("match: expected a table of match masks below 4 GiB, got " +
+                              std::to_string(most_rows * row_bytes) +
+                              " bytes: too many symbols match the same one");
+    }
+    rows_.resize(static_cast<size_t>(most_rows * row_bytes));
+    fill(chunk, group, side, first_position, last_position, row_bytes);
+  }
+  return {lane_bits, group.n_vectors, static_cast<int>(n_words), rows_.data(), row_of_.data()};
+}
+
+int64_t LaneTableBuilder::lane_offset(const LaneGroup& group, int64_t l) const {
+  if (!group.one_word()) return l * 8;
+  // The order of the strip (see Kernels::lengths).
+  const int64_t lanes = kernels_.vector_bytes * 8 / group.lane_bits;
+  const int64_t together = std::min(group.n_vectors, group.lane_bits / 8);
+  const int64_t vector = l / (lanes * together) * together + l % together;
+  const int64_t lane = l % (lanes * together) / together;
+  return vector * kernels_.vector_bytes + lane * (group.lane_bits / 8);
+}
+
+void LaneTableBuilder::number_all_rows(int64_t row_bytes) {
+  if (numbered_row_bytes_ == row_bytes) return;
+  touched_.clear();
+  for (size_t symbol = 0; symbol < row_of_.size(); ++symbol) {
+    row_of_[symbol] = static_cast<uint32_t>(static_cast<int64_t>(symbol + 1) * row_bytes);
+  }
+  numbered_row_bytes_ = row_bytes;
+}
+
+void LaneTableBuilder::forget_rows() {
+  if (numbered_row_bytes_ > 0) {
+    std::fill(row_of_.begin(), row_of_.end(), 0);
+    numbered_row_bytes_ = 0;
+  }
   for (const int32_t symbol : touched_) row_of_[static_cast<size_t>(symbol)] = 0;
   touched_.clear();
-  const bool one_word = group.lane_bits <= 64;
-  const int64_t word_bits = one_word ? 64 : isa::kWordBits;
-  const int64_t n_words = one_word ? 1 : (last_position - first_position + word_bits - 1) / word_bits;
-  const int lane_bits = std::min(group.lane_bits, 64);
-  const int64_t vector_bytes = kernels_.vector_bytes;
-  const int64_t row_bytes = n_words * group.n_vectors * vector_bytes;
+}
 
-  // Memory for as many rows as there can be; each is cleared when its symbol turns up.
-  int64_t most_rows = 0;
-  for (int64_t l = 0; l < group.count; ++l) {
+int64_t LaneTableBuilder::most_rows_of(const SortedChunk& chunk, const LaneGroup& group, Side side,
+                                       int64_t first_position, int64_t last_position) const {
+  int64_t rows = 0;
+  for (int64_t l = 0; l < group.count && rows < n_symbols_; ++l) {
     const isa::Target& query = chunk.targets()[group.first + l];
     const int64_t end = std::min(last_position, query.length);
     if (match_.is_equality()) {
-      most_rows += std::max<int64_t>(0, end - first_position);
+      rows += std::max<int64_t>(0, end - first_position);
     } else {
-      for (int64_t i = first_position; i < end; ++i) {
-        most_rows +=
-            (side == Side::kA ? match_.matched_by(query.symbols[i]) : match_.matching(query.symbols[i])).size();
-      }
+      for (int64_t i = first_position; i < end; ++i) rows += matches_of(match_, side, query.symbols[i]).size();
     }
   }
-  most_rows = 1 + std::min<int64_t>(most_rows, static_cast<int64_t>(row_of_.size()));
-  if (most_rows * row_bytes > int64_t{UINT32_MAX}) {
-    throw std::length_error("match: expected a table of match masks below 4 GiB, got " +
-                            std::to_string(most_rows * row_bytes) + " bytes: too many symbols match the same one");
-  }
-  uint8_t* rows = rows_.resize(static_cast<size_t>(most_rows * row_bytes));
-  std::memset(rows, 0, static_cast<size_t>(row_bytes));
+  return std::min<int64_t>(rows, n_symbols_);
+}
 
+// Equality, one word, few symbols: every symbol has a row.
+void LaneTableBuilder::fill_small(const SortedChunk& chunk, const LaneGroup& group, uint8_t* rows, int64_t bytes) {
+  std::memset(rows, 0, static_cast<size_t>(bytes));
+  const uint32_t* row_of = row_of_.data();
+  for (int64_t l = 0; l < group.count; ++l) {
+    const isa::Target& query = chunk.targets()[group.first + l];
+    uint8_t* lane = rows + lane_offset(group, l);
+    for (int64_t i = 0; i < query.length; ++i) {
+      lane[row_of[query.symbols[i]] + static_cast<uint32_t>(i / 8)] |= static_cast<uint8_t>(1 << (i % 8));
+    }
+  }
+}
+
+// A symbol gets a row, and the row is cleared, when it first turns up.
+void LaneTableBuilder::fill(const SortedChunk& chunk, const LaneGroup& group, Side side, int64_t first_position,
+                            int64_t last_position, int64_t row_bytes) {
+  uint8_t* rows = rows_.data();
+  std::memset(rows, 0, static_cast<size_t>(row_bytes));
   uint32_t end_of_rows = static_cast<uint32_t>(row_bytes);
   for (int64_t l = 0; l < group.count; ++l) {
     const isa::Target& query = chunk.targets()[group.first + l];
-    int64_t lane_offset = l * 8;
-    if (one_word) {
-      // The order of the strip (see Kernels::lengths).
-      const int64_t lanes = vector_bytes * 8 / lane_bits, together = std::min(group.n_vectors, lane_bits / 8);
-      const int64_t vector = l / (lanes * together) * together + l % together;
-      const int64_t lane = l % (lanes * together) / together;
-      lane_offset = vector * vector_bytes + lane * (lane_bits / 8);
-    }
-    const int64_t end = std::min(last_position, query.length);
-    for (int64_t i = first_position; i < end; ++i) {
-      int64_t word = 0, bit = i;
-      if (!one_word) {
-        word = (i - first_position) / word_bits;
-        bit = (i - first_position) % word_bits;
+    const int64_t offset = lane_offset(group, l), end = std::min(last_position, query.length);
+    int64_t bit = 0, word_offset = 0;
+    for (int64_t i = first_position; i < end; ++i, ++bit) {
+      if (!group.one_word() && bit == isa::kWordBits) {
+        bit = 0;
+        word_offset += kernels_.vector_bytes;
       }
-      const int64_t byte = word * vector_bytes + lane_offset + bit / 8;
-      const uint8_t mask = static_cast<uint8_t>(1u << (bit % 8));
+      const int64_t byte = word_offset + offset + bit / 8;
+      const uint8_t mask = static_cast<uint8_t>(1 << (bit % 8));
       for_each_match(match_, side, query.symbols[i], [&](int32_t symbol) {
         uint32_t& row = row_of_[static_cast<size_t>(symbol)];
         if (row == 0) {
@@ -183,7 +227,6 @@ isa::LaneTable LaneTableBuilder::build(const SortedChunk& chunk, const LaneGroup
       });
     }
   }
-  return {lane_bits, group.n_vectors, static_cast<int>(n_words), rows, row_of_.data()};
 }
 
 }  // namespace progrm_fast::lcs

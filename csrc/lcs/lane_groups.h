@@ -82,17 +82,28 @@ class SortedChunk {
 class LaneTableBuilder {
  public:
   LaneTableBuilder(const Relation& match, int32_t n_symbols, const isa::Kernels& kernels)
-      : match_(match), kernels_(kernels), row_of_(static_cast<size_t>(n_symbols) + 1, 0) {}
+      : match_(match), n_symbols_(n_symbols), kernels_(kernels), row_of_(static_cast<size_t>(n_symbols), 0) {}
 
-  // Positions [first_position, last_position) of the group's queries.
+  // Positions [first_position, last_position) of the group's queries. Valid until the next call.
   isa::LaneTable build(const SortedChunk& chunk, const LaneGroup& group, Side side, int64_t first_position,
                        int64_t last_position);
 
  private:
+  int64_t lane_offset(const LaneGroup& group, int64_t l) const;  // in a row, in bytes
+  void number_all_rows(int64_t row_bytes);
+  void forget_rows();
+  int64_t most_rows_of(const SortedChunk& chunk, const LaneGroup& group, Side side, int64_t first_position,
+                       int64_t last_position) const;
+  void fill_small(const SortedChunk& chunk, const LaneGroup& group, uint8_t* rows, int64_t bytes);
+  void fill(const SortedChunk& chunk, const LaneGroup& group, Side side, int64_t first_position,
+            int64_t last_position, int64_t row_bytes);
+
   const Relation& match_;
+  int64_t n_symbols_;
   const isa::Kernels& kernels_;
   std::vector<uint32_t> row_of_;
-  std::vector<int32_t> touched_;
+  std::vector<int32_t> touched_;    // symbols whose row_of_ was set one by one
+  int64_t numbered_row_bytes_ = 0;  // not 0: row_of_ is (symbol + 1) times this
   AlignedBuffer<uint8_t> rows_;
 };
 

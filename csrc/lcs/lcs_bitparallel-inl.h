@@ -194,8 +194,21 @@ void align(const LaneTable& table, const Target& target, uint8_t* history, uint8
 
 void widen(const uint8_t* strips, int64_t strip_stride, int64_t rows, int64_t columns, int32_t* out,
            int64_t out_stride) {
+  constexpr int64_t kAtOnce = 16;
+  const auto widen_16 = [](const uint8_t* from, int32_t* to) __attribute__((always_inline)) {
+    for (int64_t c = 0; c < kAtOnce; ++c) to[c] = from[c];
+  };
   for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t c = 0; c < columns; ++c) out[r * out_stride + c] = strips[r * strip_stride + c];
+    const uint8_t* from = strips + r * strip_stride;
+    int32_t* to = out + r * out_stride;
+    int64_t c = 0;
+    for (; c + kAtOnce <= columns; c += kAtOnce) widen_16(from + c, to + c);
+    if (c == columns) continue;
+    if (columns >= kAtOnce) {
+      widen_16(from + columns - kAtOnce, to + columns - kAtOnce);  // overlaps what is written already
+    } else {
+      for (; c < columns; ++c) to[c] = from[c];
+    }
   }
 }
 

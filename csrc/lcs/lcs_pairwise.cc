@@ -65,9 +65,6 @@ void reference_cross(const Sequences& a, const Sequences& b, const Relation& mat
       });
 }
 
-// Groups up to this size are written entry by entry; larger ones are staged as tiles.
-constexpr int64_t kSmallGroup = 128;
-
 int64_t pairs_before_row(int64_t n, int64_t i) { return i * n - i * (i + 1) / 2; }
 
 template <typename Entry, typename T>
@@ -77,26 +74,6 @@ class GroupComputer {
       : n_symbols_(n_symbols), kernels_(kernels), tile_(match, n_symbols, kernels) {}
 
   void condensed(const Sequences& batch, int64_t first, int64_t n, T* out, WorkQueue::Worker& worker) {
-    if (n > kSmallGroup) return condensed_by_tiles(batch, first, n, out, worker);
-    x_.assign(batch, first, n, n_symbols_, kernels_);
-    const int32_t* order = x_.order().data();
-    int64_t row[kSmallGroup];  // out[row[i] + j] is the entry of i < j
-    for (int64_t i = 0; i < n; ++i) row[i] = pairs_before_row(n, i) - i - 1;
-    tile_.visit_pairs(
-        x_, worker,
-        [&](const Entry* values, int64_t stride, const LaneGroup& group, int64_t first_target, int64_t n_targets) {
-          for (int64_t t = 0; t < n_targets; ++t) {
-            const int32_t j = order[first_target + t];
-            for (int64_t l = 0; l < group.count; ++l) {
-              const int32_t i = order[group.first + l];
-              if (i != j) out[row[std::min(i, j)] + std::max(i, j)] = static_cast<T>(values[t * stride + l]);
-            }
-          }
-        });
-  }
-
- private:
-  void condensed_by_tiles(const Sequences& batch, int64_t first, int64_t n, T* out, WorkQueue::Worker& worker) {
     for (int64_t i0 = 0; i0 < n; i0 += kLargestChunk) {
       const int64_t n_i = std::min(kLargestChunk, n - i0);
       x_.assign(batch, first + i0, n_i, n_symbols_, kernels_);

@@ -19,25 +19,19 @@ class TileComputer {
   TileComputer(const Relation& match, int32_t n_symbols, const isa::Kernels& kernels)
       : kernels_(kernels), builder_(match, n_symbols, kernels) {}
 
-  // Of every pair of a chunk, the one in the lower class, or later in order, is the query. Every pair is met once,
-  // but for those inside a lane group. visit(values, stride, group, first_target, n): values[t * stride + l] is the
-  // length for lane l of the group and the target at sorted position first_target + t.
-  template <typename Visit>
-  void visit_pairs(const SortedChunk& x, WorkQueue::Worker& worker, Visit visit) {
-    for (const LaneGroup& group : x.groups()) {
-      run(x, group, Side::kA, x.targets(), {{group.class_first, group.end()}, {group.class_end, x.size()}}, worker,
-          visit);
-    }
-  }
-
-  // Stages all pairs of a chunk: row = position in the chunk, column = sorted position.
+  // Stages all pairs of a chunk: row = position in the chunk, column = sorted position. Of a pair the query is the
+  // one in the narrower lanes, or, within a class, the later one; inside a lane group both are.
   void compute(const SortedChunk& x, WorkQueue::Worker& worker) {
     prepare(x, x.size());
-    visit_pairs(x, worker,
-                [&](const Entry* values, int64_t stride, const LaneGroup& group, int64_t first, int64_t n) {
-                  store_rows(values, stride, group, x, first, n);
-                  store_columns(values, stride, group, x, first, n);
-                });
+    for (const LaneGroup& group : x.groups()) {
+      const Range before{group.class_first, group.first}, inside{group.first, group.end()},
+          wider{group.class_end, x.size()};
+      run(x, group, Side::kA, x.targets(), {before, inside, wider}, worker,
+          [&](const Entry* values, int64_t stride, int64_t first, int64_t n) {
+            store_rows(values, stride, group, x, first, n);
+            if (first < inside.first || first >= inside.end) store_columns(values, stride, group, x, first, n);
+          });
+    }
   }
 
   // Stages every sequence of x against every sequence of y: row = position in y, column = sorted position in x. The
@@ -45,15 +39,15 @@ class TileComputer {
   void compute(const SortedChunk& x, const SortedChunk& y, WorkQueue::Worker& worker) {
     prepare(x, y.size());
     for (const LaneGroup& group : x.groups()) {
-      run(x, group, Side::kA, y.targets(), {{y.first_in_lanes_of(group.lane_bits), y.size()}, {0, 0}}, worker,
-          [&](const Entry* values, int64_t stride, const LaneGroup& g, int64_t first, int64_t n) {
-            store_rows(values, stride, g, y, first, n);
+      run(x, group, Side::kA, y.targets(), {{y.first_in_lanes_of(group.lane_bits), y.size()}}, worker,
+          [&](const Entry* values, int64_t stride, int64_t first, int64_t n) {
+            store_rows(values, stride, group, y, first, n);
           });
     }
     for (const LaneGroup& group : y.groups()) {
-      run(y, group, Side::kB, x.targets(), {{x.first_in_lanes_of(group.lane_bits + 1), x.size()}, {0, 0}}, worker,
-          [&](const Entry* values, int64_t stride, const LaneGroup& g, int64_t first, int64_t n) {
-            store_columns(values, stride, g, y, first, n);
+      run(y, group, Side::kB, x.targets(), {{x.first_in_lanes_of(group.lane_bits + 1), x.size()}}, worker,
+          [&](const Entry* values, int64_t stride, int64_t first, int64_t n) {
+            store_columns(values, stride, group, y, first, n);
           });
     }
   }
@@ -123,11 +117,11 @@ class TileComputer {
         worker.did(n * (targets[first + n - 1].length + 8) * group.n_vectors);
         kernels_.lengths(table, targets + first, n, strips);
         if constexpr (sizeof(Entry) == 1) {
-          visit(strips, stride, group, first, n);
+          visit(strips, stride, first, n);
         } else {
           Entry* values = values_.resize(static_cast<size_t>(kTargetsAtOnce * stride));
           std::copy(strips, strips + n * stride, values);
-          visit(values, stride, group, first, n);
+          visit(values, stride, first, n);
         }
       }
     }
@@ -175,7 +169,7 @@ class TileComputer {
             values[t * stride + l] = static_cast<Entry>(counts_[static_cast<size_t>(t * lanes + l)]);
           }
         }
-        visit(values, stride, group, first, n);
+        visit(values, stride, first, n);
         first += n;
       }
     }
