@@ -18,22 +18,36 @@ __version__ = "0.1.0"
 _HOME = {
     "SymbolBatch": "progrm_fast.records",
     "lcs_align": "progrm_fast.lcs",
+    "lcs_condensed": "progrm_fast.lcs",
     "lcs_group_align": "progrm_fast.lcs",
     "lcs_group_lengths": "progrm_fast.lcs",
     "lcs_lengths": "progrm_fast.lcs",
+    "lcs_neighbors": "progrm_fast.lcs",
+    "lcs_row_blocks": "progrm_fast.lcs",
 }
 
 __all__ = [
     "SymbolBatch",
     "__version__",
     "lcs_align",
+    "lcs_condensed",
     "lcs_group_align",
     "lcs_group_lengths",
     "lcs_lengths",
+    "lcs_neighbors",
+    "lcs_row_blocks",
 ]
 
 if TYPE_CHECKING:
-    from progrm_fast.lcs import lcs_align, lcs_group_align, lcs_group_lengths, lcs_lengths
+    from progrm_fast.lcs import (
+        lcs_align,
+        lcs_condensed,
+        lcs_group_align,
+        lcs_group_lengths,
+        lcs_lengths,
+        lcs_neighbors,
+        lcs_row_blocks,
+    )
     from progrm_fast.records import SymbolBatch
 
 
