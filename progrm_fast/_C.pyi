@@ -32,6 +32,17 @@ def lcs_group_lengths(
     out: npt.NDArray[np.unsignedinteger],
     workers: int,
 ) -> None: ...
+def lcs_neighbors(
+    a_symbols: npt.NDArray[np.int32],
+    a_offsets: npt.NDArray[np.int64],
+    b_symbols: npt.NDArray[np.int32],
+    b_offsets: npt.NDArray[np.int64],
+    same: bool,
+    match: MatchRelation | None,
+    threshold: int,
+    top_k: int,
+    workers: int,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.uint32]]: ...
 def lcs_group_align(
     a_symbols: npt.NDArray[np.int32],
     a_offsets: npt.NDArray[np.int64],

@@ -26,9 +26,12 @@ _HOME = {
     "SymbolBatch": "progrm_fast.records",
     "Trajectory": "progrm_fast.records",
     "lcs_align": "progrm_fast.lcs",
+    "lcs_condensed": "progrm_fast.lcs",
     "lcs_group_align": "progrm_fast.lcs",
     "lcs_group_lengths": "progrm_fast.lcs",
     "lcs_lengths": "progrm_fast.lcs",
+    "lcs_neighbors": "progrm_fast.lcs",
+    "lcs_row_blocks": "progrm_fast.lcs",
     "read_trajectories": "progrm_fast.io.jsonl",
 }
 
@@ -44,9 +47,12 @@ __all__ = [
     "Trajectory",
     "__version__",
     "lcs_align",
+    "lcs_condensed",
     "lcs_group_align",
     "lcs_group_lengths",
     "lcs_lengths",
+    "lcs_neighbors",
+    "lcs_row_blocks",
     "read_trajectories",
 ]
 
@@ -56,7 +62,15 @@ if TYPE_CHECKING:
     from progrm_fast.annotation.library import RecipeLibrary
     from progrm_fast.io.files import FileError
     from progrm_fast.io.jsonl import read_trajectories
-    from progrm_fast.lcs import lcs_align, lcs_group_align, lcs_group_lengths, lcs_lengths
+    from progrm_fast.lcs import (
+        lcs_align,
+        lcs_condensed,
+        lcs_group_align,
+        lcs_group_lengths,
+        lcs_lengths,
+        lcs_neighbors,
+        lcs_row_blocks,
+    )
     from progrm_fast.records import KeyStep, ProgressLabels, Recipe, SymbolBatch, Trajectory
 
 

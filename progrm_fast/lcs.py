@@ -16,8 +16,8 @@ transitive, identity is not implied, and symbols then lie in [0, A); with pairs,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -29,9 +29,12 @@ __all__ = [
     "active_isa",
     "available_isas",
     "lcs_align",
+    "lcs_condensed",
     "lcs_group_align",
     "lcs_group_lengths",
     "lcs_lengths",
+    "lcs_neighbors",
+    "lcs_row_blocks",
     "set_isa",
 ]
 
@@ -39,6 +42,8 @@ Sequences: TypeAlias = "SymbolBatch | Iterable[Sequence[int] | npt.NDArray[np.in
 Match: TypeAlias = "npt.NDArray[np.bool_] | npt.NDArray[np.integer] | Sequence[tuple[int, int]] | None"
 Unsigned: TypeAlias = "npt.NDArray[np.unsignedinteger]"
 
+DEFAULT_MAX_BYTES = 2 << 30
+_BLOCK_BYTES = 64 << 20
 _UNSIGNED = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.uint32))
 
 
@@ -50,6 +55,7 @@ def lcs_lengths(
     workers: int = 1,
     dtype: npt.DTypeLike | None = None,
     out: Unsigned | None = None,
+    max_bytes: int = DEFAULT_MAX_BYTES,
 ) -> Unsigned:
     """Length of the longest common subsequence of every pair of sequences.
 
@@ -65,6 +71,9 @@ def lcs_lengths(
         Of the result; by default the smallest that holds the longest possible length.
     out : array of that dtype, shape (len(a), len(b)), C-contiguous, optional
         Written and returned.
+    max_bytes : int
+        Refuse to allocate a larger result (2 GiB by default). For many sequences there are `lcs_condensed`,
+        `lcs_row_blocks` and `lcs_neighbors`.
 
     Returns
     -------
@@ -76,21 +85,173 @@ def lcs_lengths(
     TypeError
         If sequences or symbols are not integers, or `match` is neither bool nor integer.
     ValueError
-        If a symbol lies outside the relation, or `dtype` or `out` could not hold the longest possible length.
+        If a symbol lies outside the relation, `dtype` or `out` could not hold the longest possible length, or the
+        result would take more than `max_bytes`.
     """
     x = _as_batch(a)
     y = x if b is None else _as_batch(b)
     relation = _as_relation(match, x, y)
-    shape = (len(x), len(y))
-    longest = min(_longest(x), _longest(y))
     if out is not None and not isinstance(out, np.ndarray):
         raise TypeError(f"out: expected an array, got {type(out).__name__}")
-    result = _output(shape, _result_dtype(longest, dtype, out), out)
+    result_dtype = _result_dtype(min(_longest(x), _longest(y)), dtype, out)
+    result = _output((len(x), len(y)), result_dtype, out, max_bytes)
     if b is None:
         _C.lcs_all_pairs_lengths(x.symbols, x.offsets, relation, result, workers)
     else:
         _C.lcs_cross_lengths(x.symbols, x.offsets, y.symbols, y.offsets, relation, result, workers)
     return result
+
+
+def lcs_condensed(
+    a: Sequences, *, match: Match = None, workers: int = 1, max_bytes: int = DEFAULT_MAX_BYTES
+) -> Unsigned:
+    """Lengths of the pairs i < j of one batch, without their mirror image and the diagonal.
+
+    Parameters
+    ----------
+    a : SymbolBatch or list of integer sequences
+    match, workers, max_bytes
+        As in `lcs_lengths`; the relation must be symmetric.
+
+    Returns
+    -------
+    unsigned array, shape (len(a) (len(a) - 1) / 2,)
+        In the order of ``scipy.spatial.distance.pdist``: (0, 1), (0, 2), ..., (1, 2), ...
+
+    Raises
+    ------
+    ValueError
+        If the relation is asymmetric, or the result would take more than `max_bytes`.
+    """
+    x = _as_batch(a)
+    _check_size(len(x) * (len(x) - 1) // 2, _result_dtype(_longest(x), None, None), max_bytes)
+    return lcs_group_lengths(x, [0, len(x)], match=match, workers=workers)[0]
+
+
+def lcs_row_blocks(
+    a: Sequences,
+    b: Sequences | None = None,
+    *,
+    block_rows: int | None = None,
+    match: Match = None,
+    workers: int = 1,
+    dtype: npt.DTypeLike | None = None,
+) -> Iterator[tuple[int, Unsigned]]:
+    """Rows of the matrix of `lcs_lengths`, a block at a time.
+
+    Unlike there, both halves of a symmetric matrix are computed.
+
+    Parameters
+    ----------
+    a, b, match, workers, dtype
+        As in `lcs_lengths`.
+    block_rows : int, optional
+        Rows of a block; by default as many as fit into 64 MiB.
+
+    Yields
+    ------
+    first : int
+        The row of the matrix at which the block starts.
+    block : unsigned array, shape (at most block_rows, len(b))
+        A new array each time.
+
+    Raises
+    ------
+    ValueError
+        If `block_rows` is below 1; else as in `lcs_lengths`.
+    """
+    x = _as_batch(a)
+    y = x if b is None else _as_batch(b)
+    if block_rows is not None and block_rows < 1:
+        raise ValueError(f"block_rows: expected at least 1, got {block_rows}")
+    relation = _as_relation(match, x, y)
+    result_dtype = _result_dtype(min(_longest(x), _longest(y)), dtype, None)
+    n_rows = block_rows or max(1, _BLOCK_BYTES // max(1, len(y) * result_dtype.itemsize))
+    return _row_blocks(x, y, n_rows, relation, workers, result_dtype)
+
+
+def _row_blocks(
+    x: SymbolBatch,
+    y: SymbolBatch,
+    n_rows: int,
+    relation: _C.MatchRelation | None,
+    workers: int,
+    dtype: np.dtype[Any],
+) -> Iterator[tuple[int, Unsigned]]:
+    for first in range(0, len(x), n_rows):
+        offsets = x.offsets[first : first + n_rows + 1]
+        symbols = x.symbols[offsets[0] : offsets[-1]]
+        block = np.empty((offsets.size - 1, len(y)), dtype=dtype)
+        _C.lcs_cross_lengths(symbols, offsets - offsets[0], y.symbols, y.offsets, relation, block, workers)
+        yield first, block
+
+
+class Neighbors(NamedTuple):
+    """Sparse rows: those of sequence i of `a` are at ``offsets[i]:offsets[i + 1]``.
+
+    Attributes
+    ----------
+    offsets : int64 array, shape (len(a) + 1,)
+    columns : int64 array
+        Sequences of `b`.
+    lengths : uint32 array
+        Their LCS length with sequence i.
+    """
+
+    offsets: npt.NDArray[np.int64]
+    columns: npt.NDArray[np.int64]
+    lengths: npt.NDArray[np.uint32]
+
+
+def lcs_neighbors(
+    a: Sequences,
+    b: Sequences | None = None,
+    *,
+    threshold: int = 0,
+    top_k: int | None = None,
+    match: Match = None,
+    workers: int = 1,
+) -> Neighbors:
+    """For each sequence of `a`, the sequences of `b` with which it has a long common subsequence.
+
+    The memory is that of the result. Both halves of a symmetric matrix are computed.
+
+    Parameters
+    ----------
+    a, b : SymbolBatch or list of integer sequences
+        `b` defaults to `a`; a sequence is then not its own neighbour.
+    threshold : int
+        Keep pairs whose length is at least this.
+    top_k : int, optional
+        Keep at most so many per sequence of `a`: the longest, of equal lengths the earliest.
+    match, workers
+        As in `lcs_lengths`.
+
+    Returns
+    -------
+    Neighbors
+        Ordered by column, or, with `top_k`, from the longest, then by column.
+
+    Raises
+    ------
+    ValueError
+        If `threshold` is negative, `top_k` below 1, or neither is given.
+    """
+    if threshold < 0 or threshold > np.iinfo(np.uint32).max:
+        raise ValueError(f"threshold: expected 0 to {np.iinfo(np.uint32).max}, got {threshold}")
+    if top_k is not None and top_k < 1:
+        raise ValueError(f"top_k: expected at least 1, got {top_k}")
+    if threshold == 0 and top_k is None:
+        raise ValueError(
+            "threshold: expected a threshold above 0 or top_k, got neither; lcs_lengths keeps every pair"
+        )
+    x = _as_batch(a)
+    y = x if b is None else _as_batch(b)
+    relation = _as_relation(match, x, y)
+    arrays = _C.lcs_neighbors(
+        x.symbols, x.offsets, y.symbols, y.offsets, b is None, relation, threshold, top_k or 0, workers
+    )
+    return Neighbors(*arrays)
 
 
 def lcs_align(a: Sequences, b: Sequences, *, match: Match = None, workers: int = 1) -> npt.NDArray[np.int32]:
@@ -151,7 +312,7 @@ def lcs_group_lengths(
     sizes = np.diff(groups)
     offsets = np.zeros(groups.size, dtype=np.int64)
     np.cumsum(sizes * (sizes - 1) // 2, out=offsets[1:])
-    lengths = _output((max(int(offsets[-1]), 0),), _result_dtype(_longest(x), None, None), None)
+    lengths = np.empty(max(int(offsets[-1]), 0), dtype=_result_dtype(_longest(x), None, None))
     _C.lcs_group_lengths(x.symbols, x.offsets, groups, relation, lengths, workers)
     return lengths, offsets
 
@@ -282,11 +443,21 @@ def _result_dtype(longest: int, dtype: npt.DTypeLike | None, out: Unsigned | Non
     return asked
 
 
-def _output(shape: tuple[int, ...], dtype: np.dtype[Any], out: Unsigned | None) -> Unsigned:
+def _output(shape: tuple[int, int], dtype: np.dtype[Any], out: Unsigned | None, max_bytes: int) -> Unsigned:
     if out is None:
+        _check_size(shape[0] * shape[1], dtype, max_bytes)
         return np.empty(shape, dtype=dtype)
     if out.shape != shape or out.dtype != dtype or not out.flags.c_contiguous or not out.flags.writeable:
         raise ValueError(
             f"out: expected a writable C-contiguous array of {dtype}, shape {shape}, got {out.dtype}, {out.shape}"
         )
     return out
+
+
+def _check_size(n_entries: int, dtype: np.dtype[Any], max_bytes: int) -> None:
+    n_bytes = n_entries * dtype.itemsize
+    if n_bytes > max_bytes:
+        raise ValueError(
+            f"max_bytes: expected at least {n_bytes} for a result of {n_entries} entries of {dtype}, "
+            f"got {max_bytes}; raise it, or use lcs_condensed, lcs_row_blocks or lcs_neighbors"
+        )

@@ -21,7 +21,8 @@ void for_each_cluster(const lcs::Sequences& batch, const lcs::Groups& clusters, 
                       Consensus consensus) {
   double cells = 0;  // an upper estimate: every member against columns of the length of all of them
   for (int64_t c = 0; c < clusters.count; ++c) {
-    const double steps = static_cast<double>(batch.offsets[clusters.offsets[c + 1]] - batch.offsets[clusters.offsets[c]]);
+    const double steps =
+        static_cast<double>(batch.offsets[clusters.offsets[c + 1]] - batch.offsets[clusters.offsets[c]]);
     cells += steps * steps;
   }
   lcs::WorkQueue(run).for_each(

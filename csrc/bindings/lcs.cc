@@ -61,6 +61,21 @@ void group_lengths(const IntArray& symbols, const OffsetArray& offsets, const Of
   with_unsigned(out, size, [&](auto* data) { lcs::group_lengths(batch, g, or_equality(match), data, run); });
 }
 
+template <typename T>
+py::array_t<T> as_array(const std::vector<T>& values) {
+  return py::array_t<T>(static_cast<py::ssize_t>(values.size()), values.data());
+}
+
+py::tuple neighbors(const IntArray& a_symbols, const OffsetArray& a_offsets, const IntArray& b_symbols,
+                    const OffsetArray& b_offsets, bool same, const lcs::Relation* match, uint32_t threshold,
+                    int64_t top_k, int workers) {
+  const auto a = sequences(a_symbols, a_offsets, "a"), b = sequences(b_symbols, b_offsets, "b");
+  const auto run = run_options(workers);
+  lcs::Neighbors result;
+  without_gil([&] { result = lcs::neighbors(a, b, same, or_equality(match), {threshold, top_k}, run); });
+  return py::make_tuple(as_array(result.offsets), as_array(result.columns), as_array(result.lengths));
+}
+
 void group_align(const IntArray& a_symbols, const OffsetArray& a_offsets, const IntArray& b_symbols,
                  const OffsetArray& b_offsets, const OffsetArray& a_groups, const OffsetArray& b_groups,
                  const lcs::Relation* match, py::array_t<int32_t, py::array::c_style> out,
@@ -97,6 +112,9 @@ void bind_lcs(py::module_& m) {
         py::arg("out"), py::arg("workers"));
   m.def("lcs_group_lengths", &group_lengths, py::arg("symbols"), py::arg("offsets"), py::arg("group_offsets"),
         py::arg("match"), py::arg("out"), py::arg("workers"));
+  m.def("lcs_neighbors", &neighbors, py::arg("a_symbols"), py::arg("a_offsets"), py::arg("b_symbols"),
+        py::arg("b_offsets"), py::arg("same"), py::arg("match"), py::arg("threshold"), py::arg("top_k"),
+        py::arg("workers"));
   m.def("lcs_group_align", &group_align, py::arg("a_symbols"), py::arg("a_offsets"), py::arg("b_symbols"),
         py::arg("b_offsets"), py::arg("a_groups"), py::arg("b_groups"), py::arg("match"), py::arg("out"),
         py::arg("block_offsets"), py::arg("workers"));

@@ -22,7 +22,7 @@ struct Target {
   int64_t length;
 };
 
-constexpr int kMaxVectors = 8;  // of a group of one word
+constexpr int kMaxVectors = 8;  // of a group of one word: 1, 2, 4 or 8
 constexpr int kMaxWords = 8;    // of a group kept in registers; longer queries are cut into such blocks
 constexpr int kWordBits = 63;
 
@@ -30,12 +30,21 @@ struct Kernels {
   int vector_bytes;
   int min_lane_bits;
 
-  // One word. Byte p of a target's strip is the length for the lane that strip_slot() names.
+  // One word. A target's strip has one byte per lane. With g = min(n_vectors, lane_bits / 8), the bytes of vectors
+  // 0 .. g - 1 are interleaved (lane 0 of each, lane 1 of each, ...), then those of the next g vectors.
   void (*lengths)(const LaneTable& table, const Target* targets, int64_t n_targets, uint8_t* strips);
 
   // Several words, n_vectors = 1: adds the lengths to counts[0 .. lanes). If `borrows` is not null, it holds one
   // vector per symbol of the target: read as the borrow out of the block below, replaced by that of this block.
   void (*lengths_words)(const LaneTable& table, const Target& target, uint64_t* borrows, uint32_t* counts);
+
+  // One word: which position (from 1) of each lane's query each symbol of the target matched, or 0, one strip a
+  // symbol. `history` has room for target.length * n_vectors vectors.
+  void (*align)(const LaneTable& table, const Target& target, uint8_t* history, uint8_t* strips);
+
+  // out[r * out_stride + c] = strips[r * strip_stride + c] for r < rows, c < columns.
+  void (*widen)(const uint8_t* strips, int64_t strip_stride, int64_t rows, int64_t columns, int32_t* out,
+                int64_t out_stride);
 };
 
 extern const Kernels kScalarKernels;
@@ -44,11 +53,5 @@ extern const Kernels kAvx2Kernels, kAvx512Kernels;
 #elif defined(__aarch64__)
 extern const Kernels kNeonKernels;
 #endif
-
-// Bytes a target takes in `strips`: counts of 8 / r vectors, r = lane_bits / 8, are interleaved into one.
-inline int strip_bytes(const LaneTable& table, int vector_bytes) {
-  const int r = table.lane_bits / 8;
-  return (table.n_vectors + r - 1) / r * vector_bytes;
-}
 
 }  // namespace progrm_fast::isa

@@ -10,22 +10,39 @@ template <int kBits>
 struct LaneType;
 template <>
 struct LaneType<8> {
-  typedef uint8_t type __attribute__((vector_size(kVectorBytes)));
+  typedef uint8_t element;
+  typedef element type __attribute__((vector_size(kVectorBytes)));
 };
 template <>
 struct LaneType<16> {
-  typedef uint16_t type __attribute__((vector_size(kVectorBytes)));
+  typedef uint16_t element;
+  typedef element type __attribute__((vector_size(kVectorBytes)));
 };
 template <>
 struct LaneType<32> {
-  typedef uint32_t type __attribute__((vector_size(kVectorBytes)));
+  typedef uint32_t element;
+  typedef element type __attribute__((vector_size(kVectorBytes)));
 };
 template <>
 struct LaneType<64> {
-  typedef uint64_t type __attribute__((vector_size(kVectorBytes)));
+  typedef uint64_t element;
+  typedef element type __attribute__((vector_size(kVectorBytes)));
 };
 template <int kBits>
 using Lanes = typename LaneType<kBits>::type;
+
+// Stores the low kTo bits of each lane, close together.
+template <int kBits, int kTo>
+PROGRM_FAST_INLINE void store_narrowed(uint8_t* to, Lanes<kBits> lanes) {
+  typedef typename LaneType<kTo>::element Narrow __attribute__((vector_size(kVectorBytes * kTo / kBits)));
+  const Narrow narrow = __builtin_convertvector(lanes, Narrow);
+  std::memcpy(to, &narrow, sizeof narrow);
+}
+
+template <typename T>
+PROGRM_FAST_INLINE void keep_in_register(T& lanes) {
+  asm("" : "+x"(lanes));
+}
 
 // Number of set bits of each lane.
 template <int kBits>
@@ -57,6 +74,19 @@ PROGRM_FAST_INLINE Lanes<kBits> and_with_either(Lanes<kBits> d, Lanes<kBits> w, 
 // All ones in the lanes whose top bit is set.
 PROGRM_FAST_INLINE Lanes<64> sign(Lanes<64> d) {
   return (Lanes<64>)_mm256_cmpgt_epi64(_mm256_setzero_si256(), (__m256i)d);
+}
+
+// Ones from bit 0 to the highest set bit of each lane.
+template <int kBits>
+PROGRM_FAST_INLINE Lanes<kBits> fill_down(Lanes<kBits> x) {
+  for (int shift = 1; shift < kBits; shift *= 2) x |= x >> shift;
+  return x;
+}
+
+// All ones in the lanes that are zero.
+template <int kBits>
+PROGRM_FAST_INLINE Lanes<kBits> is_zero(Lanes<kBits> x) {
+  return (Lanes<kBits>)(x == 0);
 }
 
 }  // namespace

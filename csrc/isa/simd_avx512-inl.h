@@ -11,22 +11,39 @@ template <int kBits>
 struct LaneType;
 template <>
 struct LaneType<8> {
-  typedef uint8_t type __attribute__((vector_size(kVectorBytes)));
+  typedef uint8_t element;
+  typedef element type __attribute__((vector_size(kVectorBytes)));
 };
 template <>
 struct LaneType<16> {
-  typedef uint16_t type __attribute__((vector_size(kVectorBytes)));
+  typedef uint16_t element;
+  typedef element type __attribute__((vector_size(kVectorBytes)));
 };
 template <>
 struct LaneType<32> {
-  typedef uint32_t type __attribute__((vector_size(kVectorBytes)));
+  typedef uint32_t element;
+  typedef element type __attribute__((vector_size(kVectorBytes)));
 };
 template <>
 struct LaneType<64> {
-  typedef uint64_t type __attribute__((vector_size(kVectorBytes)));
+  typedef uint64_t element;
+  typedef element type __attribute__((vector_size(kVectorBytes)));
 };
 template <int kBits>
 using Lanes = typename LaneType<kBits>::type;
+
+// Stores the low kTo bits of each lane, close together.
+template <int kBits, int kTo>
+PROGRM_FAST_INLINE void store_narrowed(uint8_t* to, Lanes<kBits> lanes) {
+  typedef typename LaneType<kTo>::element Narrow __attribute__((vector_size(kVectorBytes * kTo / kBits)));
+  const Narrow narrow = __builtin_convertvector(lanes, Narrow);
+  std::memcpy(to, &narrow, sizeof narrow);
+}
+
+template <typename T>
+PROGRM_FAST_INLINE void keep_in_register(T& lanes) {
+  asm("" : "+v"(lanes));
+}
 
 // Number of set bits of each lane.
 template <int kBits>
@@ -41,7 +58,7 @@ PROGRM_FAST_INLINE Lanes<kBits> popcount(Lanes<kBits> lanes) {
 // d & (w | m) in one instruction.
 template <int kBits>
 PROGRM_FAST_INLINE Lanes<kBits> and_with_either(Lanes<kBits> d, Lanes<kBits> w, Lanes<kBits> m) {
-  return (Lanes<kBits>)_mm512_ternarylogic_epi64((__m512i)d, (__m512i)w, (__m512i)m, 0xE0);
+  return (Lanes<kBits>)_mm512_ternarylogic_epi64((__m512i)w, (__m512i)d, (__m512i)m, 0xC8);
 }
 
 // (w - u) & (w | m) with u = m & ~w.
@@ -52,6 +69,22 @@ PROGRM_FAST_INLINE Lanes<kBits> step(Lanes<kBits> w, Lanes<kBits> m) {
 
 // All ones in the lanes whose top bit is set.
 PROGRM_FAST_INLINE Lanes<64> sign(Lanes<64> d) { return (Lanes<64>)_mm512_srai_epi64((__m512i)d, 63); }
+
+// Ones from bit 0 to the highest set bit of each lane.
+template <int kBits>
+PROGRM_FAST_INLINE Lanes<kBits> fill_down(Lanes<kBits> x) {
+  const __m512i ones = _mm512_set1_epi64(-1);
+  if (kBits == 64) return (Lanes<kBits>)_mm512_srlv_epi64(ones, _mm512_lzcnt_epi64((__m512i)x));
+  if (kBits == 32) return (Lanes<kBits>)_mm512_srlv_epi32(ones, _mm512_lzcnt_epi32((__m512i)x));
+  for (int shift = 1; shift < kBits; shift *= 2) x |= x >> shift;
+  return x;
+}
+
+// All ones in the lanes that are zero.
+template <int kBits>
+PROGRM_FAST_INLINE Lanes<kBits> is_zero(Lanes<kBits> x) {
+  return (Lanes<kBits>)(x == 0);
+}
 
 }  // namespace
 }  // namespace progrm_fast::isa::PROGRM_FAST_ISA

@@ -9,6 +9,17 @@ constexpr int kMinLaneBits = 64;
 template <int kBits>
 using Lanes = uint64_t;
 
+// Stores the low kTo bits.
+template <int kBits, int kTo>
+PROGRM_FAST_INLINE void store_narrowed(uint8_t* to, uint64_t x) {
+  std::memcpy(to, &x, kTo / 8);
+}
+
+template <typename T>
+PROGRM_FAST_INLINE void keep_in_register(T& x) {
+  asm("" : "+r"(x));
+}
+
 template <int kBits>
 PROGRM_FAST_INLINE uint64_t popcount(uint64_t x) {
   return static_cast<uint64_t>(__builtin_popcountll(x));
@@ -27,6 +38,18 @@ PROGRM_FAST_INLINE uint64_t and_with_either(uint64_t d, uint64_t w, uint64_t m) 
 
 // All ones if the top bit is set.
 PROGRM_FAST_INLINE uint64_t sign(uint64_t d) { return uint64_t{0} - (d >> 63); }
+
+// Ones from bit 0 to the highest set bit.
+template <int kBits>
+PROGRM_FAST_INLINE uint64_t fill_down(uint64_t x) {
+  return x == 0 ? 0 : ~uint64_t{0} >> __builtin_clzll(x);
+}
+
+// All ones if x is zero.
+template <int kBits>
+PROGRM_FAST_INLINE uint64_t is_zero(uint64_t x) {
+  return x == 0 ? ~uint64_t{0} : 0;
+}
 
 }  // namespace
 }  // namespace progrm_fast::isa::PROGRM_FAST_ISA

@@ -23,17 +23,16 @@ int preferred_vectors(int lane_bits, int64_t longest, int32_t n_symbols, const i
   return n_vectors;
 }
 
-int at_least(int64_t needed) {
-  for (const int n_vectors : {1, 2, 3, 4, 6}) {
-    if (needed <= n_vectors) return n_vectors;
-  }
-  return isa::kMaxVectors;
+int largest_power_of_two(int64_t at_most) {
+  int power = isa::kMaxVectors;
+  while (power > at_most && power > 1) power /= 2;
+  return power;
 }
 
 }  // namespace
 
 void SortedChunk::assign(const Sequences& batch, int64_t first, int64_t count, int32_t n_symbols,
-                         const isa::Kernels& kernels) {
+                         const isa::Kernels& kernels, OrderInClass order_in_class) {
   // Counting sort by length while lengths are few, as they are in batches that are large.
   int64_t longest = 0;
   for (int64_t i = 0; i < count; ++i) longest = std::max(longest, batch.length(first + i));
@@ -52,11 +51,16 @@ void SortedChunk::assign(const Sequences& batch, int64_t first, int64_t count, i
                      [&](int32_t i, int32_t j) { return batch.length(first + i) < batch.length(first + j); });
   }
   targets_.resize(order_.size());
-  for (size_t s = 0; s < order_.size(); ++s) {
-    targets_[s] = {batch.begin(first + order_[s]), batch.length(first + order_[s])};
-  }
+  set_targets(batch, first, 0, count);
 
   groups_.clear();
+  const auto add_class = [&](int64_t begin, int64_t end, int lane_bits) {
+    if (order_in_class == OrderInClass::kAsGiven) {
+      std::sort(order_.begin() + begin, order_.begin() + end);
+      set_targets(batch, first, begin, end);
+    }
+    add_groups(begin, end, lane_bits, n_symbols, kernels);
+  };
   int64_t begin = 0;  // of the current class, including sequences promoted from narrower ones
   for (int lane_bits = kernels.min_lane_bits; lane_bits <= 64; lane_bits *= 2) {
     const auto longer = [](int64_t length, const isa::Target& target) { return length < target.length; };
@@ -74,10 +78,17 @@ void SortedChunk::assign(const Sequences& batch, int64_t first, int64_t count, i
       const int64_t apart = vectors(end - begin, lane_bits) + vectors(next_end - end, 2 * lane_bits);
       if (next_end > end && vectors(next_end - begin, 2 * lane_bits) <= apart) continue;
     }
-    add_groups(begin, end, lane_bits, n_symbols, kernels);
+    add_class(begin, end, lane_bits);
     begin = end;
   }
-  add_groups(begin, count, kManyWords, n_symbols, kernels);
+  add_class(begin, count, kManyWords);
+}
+
+void SortedChunk::set_targets(const Sequences& batch, int64_t chunk_first, int64_t first, int64_t end) {
+  for (int64_t s = first; s < end; ++s) {
+    const int64_t i = chunk_first + order_[static_cast<size_t>(s)];
+    targets_[static_cast<size_t>(s)] = {batch.begin(i), batch.length(i)};
+  }
 }
 
 void SortedChunk::add_groups(int64_t first, int64_t end, int lane_bits, int32_t n_symbols,
@@ -85,13 +96,17 @@ void SortedChunk::add_groups(int64_t first, int64_t end, int lane_bits, int32_t 
   if (first == end) return;
   const int64_t class_first = first;
   const int64_t lanes = kernels.vector_bytes * 8 / std::min(lane_bits, 64);
-  const int64_t longest = targets_[static_cast<size_t>(end) - 1].length;
+  const auto longest_of = [&](int64_t from, int64_t to) {
+    int64_t longest = 0;
+    for (int64_t s = from; s < to; ++s) longest = std::max(longest, targets_[static_cast<size_t>(s)].length);
+    return longest;
+  };
+  const int64_t longest = longest_of(first, end);
   const int most = lane_bits == kManyWords ? 1 : preferred_vectors(lane_bits, longest, n_symbols, kernels);
   while (first < end) {
-    const int n_vectors = std::min(most, at_least((end - first + lanes - 1) / lanes));
+    const int n_vectors = std::min(most, largest_power_of_two((end - first + lanes - 1) / lanes));
     const int64_t count = std::min(end - first, n_vectors * lanes);
-    const int64_t group_longest = targets_[static_cast<size_t>(first + count) - 1].length;
-    groups_.push_back({first, count, class_first, end, lane_bits, n_vectors, group_longest});
+    groups_.push_back({first, count, class_first, end, lane_bits, n_vectors, longest_of(first, first + count)});
     first += count;
   }
 }
@@ -103,65 +118,103 @@ int64_t SortedChunk::first_in_lanes_of(int lane_bits) const {
   return size();
 }
 
-int64_t strip_slot(const LaneGroup& group, int64_t lane, int vector_bytes) {
-  const int64_t r = group.lane_bits / 8;
-  if (group.n_vectors % r == 0) return lane;
-  const int64_t lanes = vector_bytes / r;
-  const int64_t vector = lane / lanes;
-  return vector / r * vector_bytes + lane % lanes * r + vector % r;
-}
-
 isa::LaneTable LaneTableBuilder::build(const SortedChunk& chunk, const LaneGroup& group, Side side,
                                        int64_t first_position, int64_t last_position) {
+  const int lane_bits = std::min(group.lane_bits, 64);
+  const int64_t n_words =
+      group.one_word() ? 1 : (last_position - first_position + isa::kWordBits - 1) / isa::kWordBits;
+  const int64_t row_bytes = n_words * group.n_vectors * kernels_.vector_bytes;
+  const int64_t every_row = (n_symbols_ + 1) * row_bytes;
+  if (match_.is_equality() && group.one_word() && every_row <= kFirstLevelBytes) {
+    number_all_rows(row_bytes);
+    fill_small(chunk, group, rows_.resize(static_cast<size_t>(every_row)), every_row);
+  } else {
+    forget_rows();
+    const int64_t most_rows = 1 + most_rows_of(chunk, group, side, first_position, last_position);
+    if (most_rows * row_bytes > int64_t{UINT32_MAX}) {
+      throw std::length_error("match: expected a table of match masks below 4 GiB, got " +
+                              std::to_string(most_rows * row_bytes) +
+                              " bytes: too many symbols match the same one");
+    }
+    rows_.resize(static_cast<size_t>(most_rows * row_bytes));
+    fill(chunk, group, side, first_position, last_position, row_bytes);
+  }
+  return {lane_bits, group.n_vectors, static_cast<int>(n_words), rows_.data(), row_of_.data()};
+}
+
+int64_t LaneTableBuilder::lane_offset(const LaneGroup& group, int64_t l) const {
+  if (!group.one_word()) return l * 8;
+  // The order of the strip (see Kernels::lengths).
+  const int64_t lanes = kernels_.vector_bytes * 8 / group.lane_bits;
+  const int64_t together = std::min(group.n_vectors, group.lane_bits / 8);
+  const int64_t vector = l / (lanes * together) * together + l % together;
+  const int64_t lane = l % (lanes * together) / together;
+  return vector * kernels_.vector_bytes + lane * (group.lane_bits / 8);
+}
+
+void LaneTableBuilder::number_all_rows(int64_t row_bytes) {
+  if (numbered_row_bytes_ == row_bytes) return;
+  touched_.clear();
+  for (size_t symbol = 0; symbol < row_of_.size(); ++symbol) {
+    row_of_[symbol] = static_cast<uint32_t>(static_cast<int64_t>(symbol + 1) * row_bytes);
+  }
+  numbered_row_bytes_ = row_bytes;
+}
+
+void LaneTableBuilder::forget_rows() {
+  if (numbered_row_bytes_ > 0) {
+    std::fill(row_of_.begin(), row_of_.end(), 0);
+    numbered_row_bytes_ = 0;
+  }
   for (const int32_t symbol : touched_) row_of_[static_cast<size_t>(symbol)] = 0;
   touched_.clear();
-  const bool one_word = group.lane_bits <= 64;
-  const int64_t word_bits = one_word ? 64 : isa::kWordBits;
-  const int64_t n_words = one_word ? 1 : (last_position - first_position + word_bits - 1) / word_bits;
-  const int lane_bits = std::min(group.lane_bits, 64);
-  const int64_t vector_bytes = kernels_.vector_bytes;
-  const int64_t row_bytes = n_words * group.n_vectors * vector_bytes;
+}
 
-  // Memory for as many rows as there can be; each is cleared when its symbol turns up.
-  int64_t most_rows = 0;
-  for (int64_t l = 0; l < group.count; ++l) {
+int64_t LaneTableBuilder::most_rows_of(const SortedChunk& chunk, const LaneGroup& group, Side side,
+                                       int64_t first_position, int64_t last_position) const {
+  int64_t rows = 0;
+  for (int64_t l = 0; l < group.count && rows < n_symbols_; ++l) {
     const isa::Target& query = chunk.targets()[group.first + l];
     const int64_t end = std::min(last_position, query.length);
     if (match_.is_equality()) {
-      most_rows += std::max<int64_t>(0, end - first_position);
+      rows += std::max<int64_t>(0, end - first_position);
     } else {
-      for (int64_t i = first_position; i < end; ++i) {
-        most_rows +=
-            (side == Side::kA ? match_.matched_by(query.symbols[i]) : match_.matching(query.symbols[i])).size();
-      }
+      for (int64_t i = first_position; i < end; ++i) rows += matches_of(match_, side, query.symbols[i]).size();
     }
   }
-  most_rows = 1 + std::min<int64_t>(most_rows, static_cast<int64_t>(row_of_.size()));
-  if (most_rows * row_bytes > int64_t{UINT32_MAX}) {
-    throw std::length_error("match: expected a table of match masks below 4 GiB, got " +
-                            std::to_string(most_rows * row_bytes) + " bytes: too many symbols match the same one");
-  }
-  uint8_t* rows = rows_.resize(static_cast<size_t>(most_rows * row_bytes));
-  std::memset(rows, 0, static_cast<size_t>(row_bytes));
+  return std::min<int64_t>(rows, n_symbols_);
+}
 
+// Equality, one word, few symbols: every symbol has a row.
+void LaneTableBuilder::fill_small(const SortedChunk& chunk, const LaneGroup& group, uint8_t* rows, int64_t bytes) {
+  std::memset(rows, 0, static_cast<size_t>(bytes));
+  const uint32_t* row_of = row_of_.data();
+  for (int64_t l = 0; l < group.count; ++l) {
+    const isa::Target& query = chunk.targets()[group.first + l];
+    uint8_t* lane = rows + lane_offset(group, l);
+    for (int64_t i = 0; i < query.length; ++i) {
+      lane[row_of[query.symbols[i]] + static_cast<uint32_t>(i / 8)] |= static_cast<uint8_t>(1 << (i % 8));
+    }
+  }
+}
+
+// A symbol gets a row, and the row is cleared, when it first turns up.
+void LaneTableBuilder::fill(const SortedChunk& chunk, const LaneGroup& group, Side side, int64_t first_position,
+                            int64_t last_position, int64_t row_bytes) {
+  uint8_t* rows = rows_.data();
+  std::memset(rows, 0, static_cast<size_t>(row_bytes));
   uint32_t end_of_rows = static_cast<uint32_t>(row_bytes);
   for (int64_t l = 0; l < group.count; ++l) {
     const isa::Target& query = chunk.targets()[group.first + l];
-    int64_t lane_offset = l * 8;
-    if (one_word) {
-      const int64_t r = lane_bits / 8, slot = strip_slot(group, l, kernels_.vector_bytes);
-      const int64_t in_vector = slot % vector_bytes;
-      lane_offset = (slot / vector_bytes * r + in_vector % r) * vector_bytes + in_vector / r * r;
-    }
-    const int64_t end = std::min(last_position, query.length);
-    for (int64_t i = first_position; i < end; ++i) {
-      int64_t word = 0, bit = i;
-      if (!one_word) {
-        word = (i - first_position) / word_bits;
-        bit = (i - first_position) % word_bits;
+    const int64_t offset = lane_offset(group, l), end = std::min(last_position, query.length);
+    int64_t bit = 0, word_offset = 0;
+    for (int64_t i = first_position; i < end; ++i, ++bit) {
+      if (!group.one_word() && bit == isa::kWordBits) {
+        bit = 0;
+        word_offset += kernels_.vector_bytes;
       }
-      const int64_t byte = word * vector_bytes + lane_offset + bit / 8;
-      const uint8_t mask = static_cast<uint8_t>(1u << (bit % 8));
+      const int64_t byte = word_offset + offset + bit / 8;
+      const uint8_t mask = static_cast<uint8_t>(1 << (bit % 8));
       for_each_match(match_, side, query.symbols[i], [&](int32_t symbol) {
         uint32_t& row = row_of_[static_cast<size_t>(symbol)];
         if (row == 0) {
@@ -174,7 +227,6 @@ isa::LaneTable LaneTableBuilder::build(const SortedChunk& chunk, const LaneGroup
       });
     }
   }
-  return {lane_bits, group.n_vectors, static_cast<int>(n_words), rows, row_of_.data()};
 }
 
 }  // namespace progrm_fast::lcs

@@ -52,19 +52,23 @@ struct LaneGroup {
   bool one_word() const { return lane_bits <= 64; }
 };
 
-// Sequences [first, first + count) of a batch, sorted by length and cut into lane groups.
+// How the sequences of one class are ordered: by length, so that pairs of short ones stay cheap, or as they came.
+enum class OrderInClass { kByLength, kAsGiven };
+
+// Sequences [first, first + count) of a batch, sorted by class and cut into lane groups.
 class SortedChunk {
  public:
-  void assign(const Sequences& batch, int64_t first, int64_t count, int32_t n_symbols, const isa::Kernels& kernels);
+  void assign(const Sequences& batch, int64_t first, int64_t count, int32_t n_symbols, const isa::Kernels& kernels,
+              OrderInClass order_in_class = OrderInClass::kByLength);
 
   int64_t size() const { return static_cast<int64_t>(order_.size()); }
   const std::vector<LaneGroup>& groups() const { return groups_; }
   const std::vector<int32_t>& order() const { return order_; }    // sorted position -> position in the chunk
   const isa::Target* targets() const { return targets_.data(); }  // by sorted position
-  int64_t longest() const { return size() ? targets_.back().length : 0; }
   int64_t first_in_lanes_of(int lane_bits) const;  // first sorted position whose class has at least so many bits
 
  private:
+  void set_targets(const Sequences& batch, int64_t chunk_first, int64_t first, int64_t end);
   void add_groups(int64_t first, int64_t end, int lane_bits, int32_t n_symbols, const isa::Kernels& kernels);
 
   std::vector<int64_t> starts_;
@@ -73,25 +77,33 @@ class SortedChunk {
   std::vector<LaneGroup> groups_;
 };
 
-// Where the strip of a target holds the length for a lane of a one-word group.
-int64_t strip_slot(const LaneGroup& group, int64_t lane, int vector_bytes);
-
 // Builds the table of a lane group, or of one block of words of it. One per thread: the row numbers are kept in an
 // array over all symbols.
 class LaneTableBuilder {
  public:
   LaneTableBuilder(const Relation& match, int32_t n_symbols, const isa::Kernels& kernels)
-      : match_(match), kernels_(kernels), row_of_(static_cast<size_t>(n_symbols) + 1, 0) {}
+      : match_(match), n_symbols_(n_symbols), kernels_(kernels), row_of_(static_cast<size_t>(n_symbols), 0) {}
 
-  // Positions [first_position, last_position) of the group's queries.
+  // Positions [first_position, last_position) of the group's queries. Valid until the next call.
   isa::LaneTable build(const SortedChunk& chunk, const LaneGroup& group, Side side, int64_t first_position,
                        int64_t last_position);
 
  private:
+  int64_t lane_offset(const LaneGroup& group, int64_t l) const;  // in a row, in bytes
+  void number_all_rows(int64_t row_bytes);
+  void forget_rows();
+  int64_t most_rows_of(const SortedChunk& chunk, const LaneGroup& group, Side side, int64_t first_position,
+                       int64_t last_position) const;
+  void fill_small(const SortedChunk& chunk, const LaneGroup& group, uint8_t* rows, int64_t bytes);
+  void fill(const SortedChunk& chunk, const LaneGroup& group, Side side, int64_t first_position,
+            int64_t last_position, int64_t row_bytes);
+
   const Relation& match_;
+  int64_t n_symbols_;
   const isa::Kernels& kernels_;
   std::vector<uint32_t> row_of_;
-  std::vector<int32_t> touched_;
+  std::vector<int32_t> touched_;    // symbols whose row_of_ was set one by one
+  int64_t numbered_row_bytes_ = 0;  // not 0: row_of_ is (symbol + 1) times this
   AlignedBuffer<uint8_t> rows_;
 };
 

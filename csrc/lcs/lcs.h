@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <functional>
 #include <stdexcept>
+#include <vector>
 
 #include "lcs/relation.h"
 
@@ -59,6 +60,22 @@ void all_pairs_lengths(const Sequences& a, const Relation& match, T* out, const 
 template <typename T>
 void group_lengths(const Sequences& batch, const Groups& groups, const Relation& match, T* out,
                    const RunOptions& run);
+
+struct NeighborLimits {
+  uint32_t threshold;  // keep lengths of at least this
+  int64_t top_k;       // keep so many per row, the longest, then the earliest; 0: all
+};
+
+// Sparse rows: those of row i are [offsets[i], offsets[i + 1]), by column, or from the best with top_k.
+struct Neighbors {
+  std::vector<int64_t> offsets, columns;
+  std::vector<uint32_t> lengths;
+};
+
+// For every sequence of a, the sequences of b with a long common subsequence. If `same`, a is b, and a sequence is
+// not its own neighbour.
+Neighbors neighbors(const Sequences& a, const Sequences& b, bool same, const Relation& match,
+                    const NeighborLimits& limits, const RunOptions& run);
 
 // Per group a block of shape (steps of the group's sequences of a, number of its sequences of b), row-major: the
 // 1-based position in b that the step matched, or 0. Block g starts at out[block_offsets[g]].

@@ -15,6 +15,7 @@ template <int kBits>
 PROGRM_FAST_INLINE Lanes<kBits> load(const uint8_t* from) {
   Lanes<kBits> lanes;
   std::memcpy(&lanes, from, sizeof lanes);
+  keep_in_register(lanes);  // else the compiler loads it twice, and loads are the scarcer
   return lanes;
 }
 
@@ -24,21 +25,23 @@ PROGRM_FAST_INLINE void advance(Lanes<kBits>* w, const LaneTable& table, int32_t
   for (int k = 0; k < kVectors; ++k) w[k] = step<kBits>(w[k], load<kBits>(row + k * kVectorBytes));
 }
 
-// Interleaves the counts of r = kBits / 8 vectors into one: a count fits into a byte, a lane has r of them.
+// A count fits into a byte and a lane has kBits / 8 of them: interleaves the counts of that many vectors into one,
+// or, where there are fewer vectors, into lanes narrowed to as many bytes.
 template <int kBits, int kVectors>
 PROGRM_FAST_INLINE void store_counts(const Lanes<kBits>* w, uint8_t* strip) {
-  constexpr int r = kBits / 8;
-  for (int first = 0; first < kVectors; first += r) {
+  constexpr int kTogether = kVectors < kBits / 8 ? kVectors : kBits / 8;
+  constexpr int kLanes = kVectorBytes * 8 / kBits;
+  for (int first = 0; first < kVectors; first += kTogether) {
     Lanes<kBits> packed = popcount<kBits>(w[first]);
-    for (int k = 1; k < r && first + k < kVectors; ++k) packed |= popcount<kBits>(w[first + k]) << (8 * k);
-    std::memcpy(strip + first / r * kVectorBytes, &packed, sizeof packed);
+    for (int k = 1; k < kTogether; ++k) packed |= popcount<kBits>(w[first + k]) << (8 * k);
+    store_narrowed<kBits, 8 * kTogether>(strip + first * kLanes, packed);
   }
 }
 
 // kTargets at a time: a single vector would wait for its own previous step.
 template <int kBits, int kVectors, int kTargets>
 PROGRM_FAST_INLINE void lengths_of(const LaneTable& table, const Target* targets, uint8_t* strips) {
-  constexpr int kStripBytes = (kVectors + kBits / 8 - 1) / (kBits / 8) * kVectorBytes;
+  constexpr int kStripBytes = kVectorBytes * 8 / kBits * kVectors;
   Lanes<kBits> w[kTargets][kVectors] = {};
   int64_t together = targets[0].length;
   for (int t = 1; t < kTargets; ++t) together = targets[t].length < together ? targets[t].length : together;
@@ -55,8 +58,8 @@ PROGRM_FAST_INLINE void lengths_of(const LaneTable& table, const Target* targets
 
 template <int kBits, int kVectors>
 void lengths_loop(const LaneTable& table, const Target* targets, int64_t n_targets, uint8_t* strips) {
-  constexpr int kTargets = kVectors == 1 ? 4 : kVectors <= 3 ? 2 : 1;
-  constexpr int kStripBytes = (kVectors + kBits / 8 - 1) / (kBits / 8) * kVectorBytes;
+  constexpr int kTargets = kVectors == 1 ? 4 : kVectors == 2 ? 2 : 1;
+  constexpr int kStripBytes = kVectorBytes * 8 / kBits * kVectors;
   int64_t t = 0;
   for (; t + kTargets <= n_targets; t += kTargets) {
     lengths_of<kBits, kVectors, kTargets>(table, targets + t, strips + t * kStripBytes);
@@ -71,12 +74,8 @@ void lengths_of_lanes(const LaneTable& table, const Target* targets, int64_t n_t
       return lengths_loop<kBits, 1>(table, targets, n_targets, strips);
     case 2:
       return lengths_loop<kBits, 2>(table, targets, n_targets, strips);
-    case 3:
-      return lengths_loop<kBits, 3>(table, targets, n_targets, strips);
     case 4:
       return lengths_loop<kBits, 4>(table, targets, n_targets, strips);
-    case 6:
-      return lengths_loop<kBits, 6>(table, targets, n_targets, strips);
     default:
       return lengths_loop<kBits, 8>(table, targets, n_targets, strips);
   }
@@ -143,8 +142,78 @@ void lengths_words(const LaneTable& table, const Target& target, uint64_t* borro
   return lengths_of_block<false>(table, target, borrows, counts);
 }
 
+// With W_i the bits after i symbols of the target: the highest set bit of W_i below the current limit is the
+// earliest position of the query at which the optimum is reached (trailing positions dropped), and symbol i is
+// needed exactly when that bit is still clear in W_{i-1} (else it is a trailing symbol, and is dropped).
+template <int kBits, int kVectors>
+void align_loop(const LaneTable& table, const Target& target, uint8_t* history, uint8_t* strips) {
+  constexpr int64_t kRowBytes = kVectors * kVectorBytes;
+  constexpr int64_t kStripBytes = kRowBytes * 8 / kBits;
+  Lanes<kBits> w[kVectors] = {};
+  for (int64_t i = 0; i < target.length; ++i) {
+    advance<kBits, kVectors>(w, table, target.symbols[i]);
+    std::memcpy(history + i * kRowBytes, w, kRowBytes);
+  }
+  Lanes<kBits> up_to_top[kVectors], matched[kVectors];  // ones from bit 0 to the bit that the last match left
+  for (int k = 0; k < kVectors; ++k) up_to_top[k] = fill_down<kBits>(w[k]);
+  for (int64_t i = target.length - 1; i >= 0; --i) {
+    Lanes<kBits> before[kVectors] = {};
+    if (i > 0) std::memcpy(before, history + (i - 1) * kRowBytes, kRowBytes);
+    for (int k = 0; k < kVectors; ++k) {
+      const Lanes<kBits> below = up_to_top[k] >> 1;
+      const Lanes<kBits> needed = is_zero<kBits>(before[k] & (up_to_top[k] ^ below));
+      matched[k] = up_to_top[k] & needed;  // as many ones as the position, from 1
+      up_to_top[k] = (fill_down<kBits>(before[k] & below) & needed) | (up_to_top[k] & ~needed);
+    }
+    store_counts<kBits, kVectors>(matched, strips + i * kStripBytes);
+  }
+}
+
+template <int kBits>
+void align_lanes(const LaneTable& table, const Target& target, uint8_t* history, uint8_t* strips) {
+  switch (table.n_vectors) {
+    case 1:
+      return align_loop<kBits, 1>(table, target, history, strips);
+    case 2:
+      return align_loop<kBits, 2>(table, target, history, strips);
+    case 4:
+      return align_loop<kBits, 4>(table, target, history, strips);
+    default:
+      return align_loop<kBits, 8>(table, target, history, strips);
+  }
+}
+
+void align(const LaneTable& table, const Target& target, uint8_t* history, uint8_t* strips) {
+  if constexpr (kMinLaneBits == 8) {
+    if (table.lane_bits == 8) return align_lanes<8>(table, target, history, strips);
+    if (table.lane_bits == 16) return align_lanes<16>(table, target, history, strips);
+    if (table.lane_bits == 32) return align_lanes<32>(table, target, history, strips);
+  }
+  return align_lanes<64>(table, target, history, strips);
+}
+
+void widen(const uint8_t* strips, int64_t strip_stride, int64_t rows, int64_t columns, int32_t* out,
+           int64_t out_stride) {
+  constexpr int64_t kAtOnce = 16;
+  const auto widen_16 = [](const uint8_t* from, int32_t* to) __attribute__((always_inline)) {
+    for (int64_t c = 0; c < kAtOnce; ++c) to[c] = from[c];
+  };
+  for (int64_t r = 0; r < rows; ++r) {
+    const uint8_t* from = strips + r * strip_stride;
+    int32_t* to = out + r * out_stride;
+    int64_t c = 0;
+    for (; c + kAtOnce <= columns; c += kAtOnce) widen_16(from + c, to + c);
+    if (c == columns) continue;
+    if (columns >= kAtOnce) {
+      widen_16(from + columns - kAtOnce, to + columns - kAtOnce);  // overlaps what is written already
+    } else {
+      for (; c < columns; ++c) to[c] = from[c];
+    }
+  }
+}
+
 }  // namespace
 
-constexpr Kernels kernels() { return {kVectorBytes, kMinLaneBits, lengths, lengths_words}; }
+constexpr Kernels kernels() { return {kVectorBytes, kMinLaneBits, lengths, lengths_words, align, widen}; }
 
 }  // namespace progrm_fast::isa::PROGRM_FAST_ISA

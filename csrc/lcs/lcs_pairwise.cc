@@ -10,7 +10,7 @@
 namespace progrm_fast::lcs {
 namespace {
 
-constexpr int64_t kLargestChunk = 1024;  // a tile of bytes then stays in a second-level cache
+constexpr int64_t kLargestChunk = 512;  // a tile of bytes then stays in a second-level cache
 constexpr int64_t kSmallestChunk = 128;
 
 int64_t steps(const Sequences& batch) { return batch.offsets[batch.count] - batch.offsets[0]; }
@@ -65,10 +65,26 @@ void reference_cross(const Sequences& a, const Sequences& b, const Relation& mat
       });
 }
 
-// Groups up to this size are written entry by entry; larger ones are staged as tiles.
-constexpr int64_t kSmallGroup = 128;
-
 int64_t pairs_before_row(int64_t n, int64_t i) { return i * n - i * (i + 1) / 2; }
+
+// Part of the pairs of a group: members [i, i + n_i) against members [j, j + n_j), i == j or i + n_i <= j.
+struct GroupTile {
+  int64_t group, i, n_i, j, n_j;
+};
+
+std::vector<GroupTile> group_tiles(const Groups& groups, int workers) {
+  std::vector<GroupTile> tiles;
+  tiles.reserve(static_cast<size_t>(groups.count));
+  for (int64_t g = 0; g < groups.count; ++g) {
+    const int64_t n = groups.size(g);
+    const int64_t size = chunk_size(n, n, groups.count < 16 * workers ? workers : 1);
+    for (int64_t i = 0; i < n; i += size) {
+      for (int64_t j = i; j < n; j += size)
+        tiles.push_back({g, i, std::min(size, n - i), j, std::min(size, n - j)});
+    }
+  }
+  return tiles;
+}
 
 template <typename Entry, typename T>
 class GroupComputer {
@@ -76,49 +92,26 @@ class GroupComputer {
   GroupComputer(const Relation& match, int32_t n_symbols, const isa::Kernels& kernels)
       : n_symbols_(n_symbols), kernels_(kernels), tile_(match, n_symbols, kernels) {}
 
-  void condensed(const Sequences& batch, int64_t first, int64_t n, T* out, WorkQueue::Worker& worker) {
-    if (n > kSmallGroup) return condensed_by_tiles(batch, first, n, out, worker);
-    x_.assign(batch, first, n, n_symbols_, kernels_);
-    const int32_t* order = x_.order().data();
-    int64_t row[kSmallGroup];  // out[row[i] + j] is the entry of i < j
-    for (int64_t i = 0; i < n; ++i) row[i] = pairs_before_row(n, i) - i - 1;
-    tile_.visit_pairs(
-        x_, worker,
-        [&](const Entry* values, int64_t stride, const LaneGroup& group, int64_t first_target, int64_t n_targets) {
-          for (int64_t t = 0; t < n_targets; ++t) {
-            const int32_t j = order[first_target + t];
-            for (int64_t l = 0; l < group.count; ++l) {
-              const int32_t i = order[group.first + l];
-              if (i != j) out[row[std::min(i, j)] + std::max(i, j)] = static_cast<T>(values[t * stride + l]);
-            }
-          }
-        });
-  }
-
- private:
-  void condensed_by_tiles(const Sequences& batch, int64_t first, int64_t n, T* out, WorkQueue::Worker& worker) {
-    for (int64_t i0 = 0; i0 < n; i0 += kLargestChunk) {
-      const int64_t n_i = std::min(kLargestChunk, n - i0);
-      x_.assign(batch, first + i0, n_i, n_symbols_, kernels_);
-      for (int64_t j0 = i0; j0 < n; j0 += kLargestChunk) {
-        const int64_t n_j = std::min(kLargestChunk, n - j0);
-        if (i0 == j0) {
-          tile_.compute(x_, worker);
-        } else {
-          y_.assign(batch, first + j0, n_j, n_symbols_, kernels_);
-          tile_.compute(x_, y_, worker);
-        }
-        T* full = full_.resize(static_cast<size_t>(n_i * n_j));
-        tile_.write(full, n_j);
-        for (int64_t i = 0; i < n_i; ++i) {
-          const int64_t skip = i0 == j0 ? i + 1 : 0;
-          std::copy(full + i * n_j + skip, full + (i + 1) * n_j,
-                    out + pairs_before_row(n, i0 + i) - (i0 + i) - 1 + j0 + skip);
-        }
-      }
+  // `out` is the condensed result of the whole group of n sequences, which starts at `first`.
+  void condensed(const Sequences& batch, int64_t first, int64_t n, const GroupTile& tile, T* out,
+                 WorkQueue::Worker& worker) {
+    x_.assign(batch, first + tile.i, tile.n_i, n_symbols_, kernels_);
+    if (tile.i == tile.j) {
+      tile_.compute(x_, worker);
+    } else {
+      y_.assign(batch, first + tile.j, tile.n_j, n_symbols_, kernels_);
+      tile_.compute(x_, y_, worker);
+    }
+    T* full = full_.resize(static_cast<size_t>(tile.n_i * tile.n_j));
+    tile_.write(full, tile.n_j);
+    for (int64_t i = 0; i < tile.n_i; ++i) {
+      const int64_t row = tile.i + i, skip = tile.i == tile.j ? i + 1 : 0;
+      std::copy(full + i * tile.n_j + skip, full + (i + 1) * tile.n_j,
+                out + pairs_before_row(n, row) - row - 1 + tile.j + skip);
     }
   }
 
+ private:
   int32_t n_symbols_;
   const isa::Kernels& kernels_;
   TileComputer<Entry> tile_;
@@ -212,10 +205,13 @@ void group_lengths(const Sequences& batch, const Groups& groups, const Relation&
   }
   with_entry<T>(longest(batch), [&](auto* entry) {
     using Computer = GroupComputer<std::remove_pointer_t<decltype(entry)>, T>;
+    const std::vector<GroupTile> tiles = group_tiles(groups, run.workers);
     WorkQueue(run).for_each(
-        groups.count, work_ns, [&] { return Computer(match, dense.n_symbols(), *kernels); },
-        [&](int64_t g, WorkQueue::Worker& worker, Computer& computer) {
-          computer.condensed(x, groups.offsets[g], groups.size(g), out + starts[static_cast<size_t>(g)], worker);
+        static_cast<int64_t>(tiles.size()), work_ns, [&] { return Computer(match, dense.n_symbols(), *kernels); },
+        [&](int64_t unit, WorkQueue::Worker& worker, Computer& computer) {
+          const GroupTile& tile = tiles[static_cast<size_t>(unit)];
+          computer.condensed(x, groups.offsets[tile.group], groups.size(tile.group), tile,
+                             out + starts[static_cast<size_t>(tile.group)], worker);
         });
   });
 }

@@ -28,6 +28,10 @@ class DenseSymbols {
 // Which side of the relation a pattern is on.
 enum class Side { kA, kB };
 
+inline SymbolSpan matches_of(const Relation& match, Side side, int32_t symbol) {
+  return side == Side::kA ? match.matched_by(symbol) : match.matching(symbol);
+}
+
 // Calls visit(symbol) for every symbol of the other side that matches `symbol` on `side`.
 template <typename Visit>
 inline void for_each_match(const Relation& match, Side side, int32_t symbol, Visit visit) {
@@ -35,7 +39,7 @@ inline void for_each_match(const Relation& match, Side side, int32_t symbol, Vis
     visit(symbol);
     return;
   }
-  for (const int32_t other : side == Side::kA ? match.matched_by(symbol) : match.matching(symbol)) visit(other);
+  for (const int32_t other : matches_of(match, side, symbol)) visit(other);
 }
 
 // The masks of one pattern: row r has `words` words; row 0 is empty and stands for every symbol that matches

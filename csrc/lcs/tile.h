@@ -19,25 +19,19 @@ class TileComputer {
   TileComputer(const Relation& match, int32_t n_symbols, const isa::Kernels& kernels)
       : kernels_(kernels), builder_(match, n_symbols, kernels) {}
 
-  // Of every pair of a chunk, the one in the lower class, or later in order, is the query. Every pair is met once,
-  // but for those inside a lane group. visit(values, stride, group, first_target, n): values[t * stride + l] is the
-  // length for lane l of the group and the target at sorted position first_target + t.
-  template <typename Visit>
-  void visit_pairs(const SortedChunk& x, WorkQueue::Worker& worker, Visit visit) {
-    for (const LaneGroup& group : x.groups()) {
-      run(x, group, Side::kA, x.targets(), {{group.class_first, group.end()}, {group.class_end, x.size()}}, worker,
-          visit);
-    }
-  }
-
-  // Stages all pairs of a chunk: row = position in the chunk, column = sorted position.
+  // Stages all pairs of a chunk: row = position in the chunk, column = sorted position. Of a pair the query is the
+  // one in the narrower lanes, or, within a class, the later one; inside a lane group both are.
   void compute(const SortedChunk& x, WorkQueue::Worker& worker) {
     prepare(x, x.size());
-    visit_pairs(x, worker,
-                [&](const Entry* values, int64_t stride, const LaneGroup& group, int64_t first, int64_t n) {
-                  store_rows(values, stride, group, x, first, n);
-                  store_columns(values, stride, group, x, first, n);
-                });
+    for (const LaneGroup& group : x.groups()) {
+      const Range before{group.class_first, group.first}, inside{group.first, group.end()},
+          wider{group.class_end, x.size()};
+      run(x, group, Side::kA, x.targets(), {before, inside, wider}, worker,
+          [&](const Entry* values, int64_t stride, int64_t first, int64_t n) {
+            store_rows(values, stride, group, x, first, n);
+            if (first < inside.first || first >= inside.end) store_columns(values, stride, group, x, first, n);
+          });
+    }
   }
 
   // Stages every sequence of x against every sequence of y: row = position in y, column = sorted position in x. The
@@ -45,15 +39,15 @@ class TileComputer {
   void compute(const SortedChunk& x, const SortedChunk& y, WorkQueue::Worker& worker) {
     prepare(x, y.size());
     for (const LaneGroup& group : x.groups()) {
-      run(x, group, Side::kA, y.targets(), {{y.first_in_lanes_of(group.lane_bits), y.size()}, {0, 0}}, worker,
-          [&](const Entry* values, int64_t stride, const LaneGroup& g, int64_t first, int64_t n) {
-            store_rows(values, stride, g, y, first, n);
+      run(x, group, Side::kA, y.targets(), {{y.first_in_lanes_of(group.lane_bits), y.size()}}, worker,
+          [&](const Entry* values, int64_t stride, int64_t first, int64_t n) {
+            store_rows(values, stride, group, y, first, n);
           });
     }
     for (const LaneGroup& group : y.groups()) {
-      run(y, group, Side::kB, x.targets(), {{x.first_in_lanes_of(group.lane_bits + 1), x.size()}, {0, 0}}, worker,
-          [&](const Entry* values, int64_t stride, const LaneGroup& g, int64_t first, int64_t n) {
-            store_columns(values, stride, g, y, first, n);
+      run(y, group, Side::kB, x.targets(), {{x.first_in_lanes_of(group.lane_bits + 1), x.size()}}, worker,
+          [&](const Entry* values, int64_t stride, int64_t first, int64_t n) {
+            store_columns(values, stride, group, y, first, n);
           });
     }
   }
@@ -115,32 +109,20 @@ class TileComputer {
   void run_one_word(const SortedChunk& chunk, const LaneGroup& group, Side side, const isa::Target* targets,
                     std::initializer_list<Range> ranges, WorkQueue::Worker& worker, Visit visit) {
     const isa::LaneTable table = builder_.build(chunk, group, side, 0, 64);
-    const int64_t strip_bytes = isa::strip_bytes(table, kernels_.vector_bytes);
-    const int64_t stride = (group.count + 15) / 16 * 16;
-    uint8_t* strips = strips_.resize(static_cast<size_t>(kTargetsAtOnce * strip_bytes));
-    slots_.resize(static_cast<size_t>(group.count));
-    for (int64_t l = 0; l < group.count; ++l) {
-      slots_[static_cast<size_t>(l)] = static_cast<uint16_t>(strip_slot(group, l, kernels_.vector_bytes));
-    }
-    const bool in_order = group.n_vectors % (group.lane_bits / 8) == 0;
+    const int64_t stride = kernels_.vector_bytes * 8 / group.lane_bits * group.n_vectors;
+    uint8_t* strips = strips_.resize(static_cast<size_t>(kTargetsAtOnce * stride + 64));
     for (const Range& range : ranges) {
       for (int64_t first = range.first; first < range.end; first += kTargetsAtOnce) {
-        worker.check();
         const int64_t n = std::min(kTargetsAtOnce, range.end - first);
+        worker.did(n * (targets[first + n - 1].length + 8) * group.n_vectors);
         kernels_.lengths(table, targets + first, n, strips);
         if constexpr (sizeof(Entry) == 1) {
-          if (in_order) {
-            visit(strips, strip_bytes, group, first, n);
-            continue;
-          }
+          visit(strips, stride, first, n);
+        } else {
+          Entry* values = values_.resize(static_cast<size_t>(kTargetsAtOnce * stride));
+          std::copy(strips, strips + n * stride, values);
+          visit(values, stride, first, n);
         }
-        Entry* values = values_.resize(static_cast<size_t>(kTargetsAtOnce * stride));
-        for (int64_t t = 0; t < n; ++t) {
-          for (int64_t l = 0; l < group.count; ++l) {
-            values[t * stride + l] = strips[t * strip_bytes + slots_[static_cast<size_t>(l)]];
-          }
-        }
-        visit(values, stride, group, first, n);
       }
     }
   }
@@ -167,7 +149,7 @@ class TileComputer {
         counts_.assign(static_cast<size_t>(n * lanes), 0);
         if (!chained) {
           for (int64_t t = 0; t < n; ++t) {
-            worker.check();
+            worker.did(targets[first + t].length * table.n_words);
             kernels_.lengths_words(table, targets[first + t], nullptr, counts_.data() + t * lanes);
           }
         } else {
@@ -176,7 +158,7 @@ class TileComputer {
             table = builder_.build(chunk, group, side, position, std::min(position + kBlock, group.longest));
             uint64_t* borrows = borrows_.data();
             for (int64_t t = 0; t < n; ++t) {
-              worker.check();
+              worker.did(targets[first + t].length * table.n_words);
               kernels_.lengths_words(table, targets[first + t], borrows, counts_.data() + t * lanes);
               borrows += targets[first + t].length * lanes;
             }
@@ -187,7 +169,7 @@ class TileComputer {
             values[t * stride + l] = static_cast<Entry>(counts_[static_cast<size_t>(t * lanes + l)]);
           }
         }
-        visit(values, stride, group, first, n);
+        visit(values, stride, first, n);
         first += n;
       }
     }
@@ -197,7 +179,6 @@ class TileComputer {
   LaneTableBuilder builder_;
   AlignedBuffer<uint8_t> strips_;
   AlignedBuffer<Entry> values_, staged_;
-  std::vector<uint16_t> slots_;
   std::vector<uint32_t> counts_;
   std::vector<uint64_t> borrows_;
   const SortedChunk* staged_x_ = nullptr;

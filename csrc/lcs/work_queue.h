@@ -23,10 +23,17 @@ class WorkQueue {
   // Below this much work per worker a thread costs more than it brings.
   static constexpr double kMinNanosecondsPerWorker = 1e6;
 
-  // A worker's view of the queue. Units call check() often enough (every 20 ms or less) for Ctrl-C to be answered.
+  // A worker's view of the queue. Units say how far they got at least every 20 ms, for Ctrl-C to be answered.
   class Worker {
    public:
+    // About so many vector steps were done: looks at the clock once there are enough of them.
+    void did(int64_t vector_steps) {
+      since_check_ += vector_steps;
+      if (since_check_ >= kStepsBetweenChecks) check();
+    }
+
     void check() {
+      since_check_ = 0;
       if (queue_.stopped_.load(std::memory_order_relaxed)) throw Interrupted();
       if (!is_caller_ || !queue_.run_.interrupted) return;
       const auto now = std::chrono::steady_clock::now();
@@ -37,12 +44,14 @@ class WorkQueue {
 
    private:
     friend class WorkQueue;
+    static constexpr int64_t kStepsBetweenChecks = 1 << 18;
     Worker(WorkQueue& queue, bool is_caller)
         : queue_(queue),
           is_caller_(is_caller),
           next_poll_(std::chrono::steady_clock::now() + std::chrono::milliseconds(50)) {}
     WorkQueue& queue_;
     bool is_caller_;
+    int64_t since_check_ = 0;
     std::chrono::steady_clock::time_point next_poll_;
   };
 
@@ -58,7 +67,7 @@ class WorkQueue {
         for (;;) {
           const int64_t unit = next_.fetch_add(1, std::memory_order_relaxed);
           if (unit >= n_units) return;
-          worker.check();
+          worker.did(1);
           body(unit, worker, state);
         }
       } catch (...) {

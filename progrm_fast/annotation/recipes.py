@@ -258,8 +258,7 @@ def similarity(
     lcs: npt.NDArray[np.unsignedinteger], n_steps: npt.NDArray[np.int64], config: AnnotatorConfig
 ) -> npt.NDArray[np.float64]:
     """Similarity of all pairs i < j of sequences, in the order of their LCS lengths."""
-    n_runs = n_steps.size
-    i, j = _few_pairs(n_runs) if n_runs <= 64 else np.triu_indices(n_runs, 1)
+    i, j = _all_pairs(n_steps.size)
     n, m, common = n_steps[i], n_steps[j], lcs.astype(np.int64)
     if config.similarity == "max":
         return common / np.maximum(n, m)
@@ -268,6 +267,10 @@ def similarity(
     if config.similarity == "dice":
         return 2 * common / (n + m)
     return common / (n + m - common)
+
+
+def _all_pairs(n: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    return _few_pairs(n) if n <= 64 else np.triu_indices(n, 1)
 
 
 @cache
@@ -280,18 +283,23 @@ def average_linkage(similar: npt.NDArray[np.float64], n: int, threshold: float) 
 
     The medoid is the member with the highest total similarity to the others; ties go to the canonical order.
     """
-    if n == 2:  # the common case, and no work
-        return [[0, 1]] if similar[0] >= threshold - 10**-ROUNDING else [[0], [1]]
-    from scipy.cluster.hierarchy import fcluster, linkage
-    from scipy.spatial.distance import squareform
+    least = threshold - 10**-ROUNDING
+    if similar.max() < least:  # no pair merges
+        return [[i] for i in range(n)]
+    if n == 2:
+        return [[0, 1]]
+    if similar.min() >= least:  # every mean is at least that: all merge
+        groups = [np.arange(n)]
+    else:
+        from scipy.cluster.hierarchy import fcluster, linkage
 
-    merges = linkage(1.0 - similar, method="average")
-    labels = fcluster(merges, 1.0 - threshold + 10**-ROUNDING, criterion="distance")
-    matrix = squareform(similar)
-    np.fill_diagonal(matrix, 1.0)
+        labels = fcluster(linkage(1.0 - similar, method="average"), 1.0 - least, criterion="distance")
+        groups = [np.flatnonzero(labels == label) for label in dict.fromkeys(labels.tolist())]
+    matrix = np.ones((n, n))
+    i, j = _all_pairs(n)
+    matrix[i, j] = matrix[j, i] = similar
     clusters = []
-    for label in dict.fromkeys(labels.tolist()):
-        members = np.flatnonzero(labels == label)
+    for members in groups:
         inside = matrix[np.ix_(members, members)]
         medoid = int(np.argmax(inside.sum(axis=1).round(ROUNDING)))
         to_medoid = inside[medoid].copy()

@@ -55,7 +55,7 @@ def main() -> None:
     \b
     progrm-fast annotate runs.jsonl.gz -o labelled.jsonl.gz
     progrm-fast COMMAND --help
-    """  # noqa: D301
+    """
     for name in ("SIGTERM", "SIGHUP"):  # not every system has both
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) == signal.SIG_DFL:  # nohup ignores one of them

@@ -10,10 +10,11 @@ from typing import Any
 
 import click
 
+from progrm_fast._gc import paused_gc
 from progrm_fast.annotation.annotator import ProgressAnnotator
 from progrm_fast.annotation.config import AnnotatorConfig
 from progrm_fast.annotation.library import RecipeLibrary
-from progrm_fast.io.files import atomic_writer
+from progrm_fast.io.files import atomic_writer, display_name
 from progrm_fast.io.jsonl import read_trajectories, write_labelled
 from progrm_fast.records import ProgressLabels, Trajectory
 
@@ -35,52 +36,81 @@ _SHARE = click.FloatRange(0, 1)
 # Options of AnnotatorConfig under the same name.
 _CONFIG_OPTIONS = [
     click.option(
-        "--fields", callback=_fields, metavar="A,B.C", help="Fields of the action that count. [default: all]"
+        "--fields",
+        callback=_fields,
+        metavar="A,B.C",
+        help="Fields of the action that make its symbol. [default: all of it]",
     ),
     click.option(
         "--screen-key",
         callback=_screen_key,
         default=_DEFAULT.screen_key or "none",
         metavar="result|observation|none|FIELD",
-        help="What of the screen is joined to the action.",
+        help="What of the screen is joined to the action: what the step led to, what it was taken on, or a field.",
     ),
     click.option(
-        "--drop-repeats/--keep-repeats", default=_DEFAULT.drop_repeats, help="Repeats that changed nothing."
+        "--drop-repeats/--keep-repeats",
+        default=_DEFAULT.drop_repeats,
+        help="Pass over steps that repeat the one before and led to the same screen.",
     ),
     click.option(
-        "--mask-share", type=_SHARE, default=_DEFAULT.mask_share, help="Mask words of fewer successes; 0: none."
+        "--mask-share",
+        type=_SHARE,
+        default=_DEFAULT.mask_share,
+        help="Mask words that a smaller share of a task's successes use; 0 masks nothing.",
     ),
     click.option(
-        "--mask-min-runs", type=click.IntRange(1), default=_DEFAULT.mask_min_runs, help="If the goals agree."
+        "--mask-min-runs",
+        type=click.IntRange(1),
+        default=_DEFAULT.mask_min_runs,
+        help="Mask where goals differ, or with so many successes.",
     ),
     click.option(
-        "--match", type=click.Choice(["exact", "text"]), default=_DEFAULT.match, help="Which steps match."
+        "--match",
+        type=click.Choice(["exact", "text"]),
+        default=_DEFAULT.match,
+        help="Steps match when their texts are equal, or similar.",
     ),
-    click.option("--text-threshold", type=_SHARE, default=_DEFAULT.text_threshold, help="For --match text."),
+    click.option(
+        "--text-threshold", type=_SHARE, default=_DEFAULT.text_threshold, help="Least similarity of matching texts."
+    ),
     click.option(
         "--similarity",
         type=click.Choice(["max", "min", "dice", "jaccard"]),
         default=_DEFAULT.similarity,
-        help="Of runs.",
+        help="LCS of two runs over their longer length, ...",
     ),
     click.option(
         "--similarity-threshold",
         type=_SHARE,
         default=_DEFAULT.similarity_threshold,
-        help="Least of runs in a cluster.",
+        help="Least mean similarity of runs that share a recipe.",
     ),
     click.option(
-        "--max-members", type=click.IntRange(1), default=_DEFAULT.max_members, help="Successes clustered per task."
+        "--max-members",
+        type=click.IntRange(1),
+        default=_DEFAULT.max_members,
+        help="Distinct successes of a task to cluster at most.",
     ),
     click.option(
-        "--recipe", type=click.Choice(["profile", "strict"]), default=_DEFAULT.recipe, help="How it is made."
+        "--recipe",
+        type=click.Choice(["profile", "strict"]),
+        default=_DEFAULT.recipe,
+        help="Steps most runs of a cluster share, or a common subsequence of all.",
     ),
-    click.option("--min-support", type=_SHARE, default=_DEFAULT.min_support, help="Share of runs with a key step."),
     click.option(
-        "--weights", type=click.Choice(["uniform", "time"]), default=_DEFAULT.weights, help="Of key steps."
+        "--min-support", type=_SHARE, default=_DEFAULT.min_support, help="Least share of runs that take a key step."
     ),
     click.option(
-        "--complete-success/--no-complete-success", default=_DEFAULT.complete_success, help="Successes end at 1."
+        "--weights",
+        type=click.Choice(["uniform", "time"]),
+        default=_DEFAULT.weights,
+        help="Key step k of R is worth k / R, or when runs reach it.",
+    ),
+    click.option(
+        "--complete-success/--no-complete-success",
+        default=_DEFAULT.complete_success,
+        help="Label the last step of a success 1.",
     ),
     click.option(
         "--failure-credit",
@@ -91,16 +121,19 @@ _CONFIG_OPTIONS = [
     click.option(
         "--cap-failures/--no-cap-failures",
         default=_DEFAULT.cap_failures,
-        help="Failures never reach the last key step.",
+        help="Keep failures below the last key step.",
     ),
     click.option(
-        "--unfinished", type=click.Choice(["failure", "none"]), default=_DEFAULT.unfinished, help="Runs not over."
+        "--unfinished",
+        type=click.Choice(["failure", "none"]),
+        default=_DEFAULT.unfinished,
+        help="Label runs that are not over like failures, or not.",
     ),
     click.option(
         "--min-successes",
         type=click.IntRange(1),
         default=_DEFAULT.min_successes,
-        help="Fewer give a task no label.",
+        help="A task with fewer successes gives no label.",
     ),
 ]
 
@@ -128,8 +161,11 @@ def _options(options: Sequence[_Decorator]) -> _Decorator:
 @click.command(context_settings={"show_default": True})
 @click.argument("input", metavar="IN")
 @click.option("-o", "--output", required=True, help="Where to write; .gz and .zst compress, - is standard output.")
-@click.option("--recipes", metavar="FILE", help="Label with the recipes of this file instead of learning from IN.")
-@click.option("--save-recipes", metavar="FILE", help="Write the recipes that were used (JSON).")
+@click.option(
+    "--recipes",
+    metavar="FILE",
+    help="Label with the recipes in FILE; while it does not exist, learn them from IN and write them to it.",
+)
 @click.option(
     "--workers", type=click.IntRange(1), default=1, help="Threads; the labels are the same for any number."
 )
@@ -143,7 +179,6 @@ def annotate(
     input: str,
     output: str,
     recipes: str | None,
-    save_recipes: str | None,
     workers: int,
     quiet: bool,
     **options: Any,
@@ -160,28 +195,33 @@ def annotate(
       progrm-fast annotate runs.jsonl -o - --recipe strict --weights uniform | head
       progrm-fast annotate web.jsonl -o out.jsonl --fields type,target.id,target.text
       progrm-fast annotate chats.jsonl -o out.jsonl --success-field reward --success-threshold 1
-      progrm-fast annotate new.jsonl -o out.jsonl --recipes recipes.json
-    """  # noqa: D301
+      progrm-fast annotate runs.jsonl -o out.jsonl --recipes recipes.json  # learns, and keeps what it learned
+      progrm-fast annotate new.jsonl -o new_out.jsonl --recipes recipes.json  # labels with it
+    """
     started = time.perf_counter()
     reading = {name: options.pop(name) for name in ("id_field", "group_by", "success_field", "success_threshold")}
-    annotator = _annotator(ctx, recipes, options, workers)
-    if save_recipes and os.path.realpath(save_recipes) == os.path.realpath(output):
-        raise ValueError(f"--save-recipes: expected another file than the labels', got {save_recipes!r} for both")
+    learn = recipes is None or not os.path.lexists(recipes)
+    if recipes is not None and os.path.realpath(recipes) == os.path.realpath(output):
+        raise ValueError(f"--recipes: expected another file than the labels', got {recipes!r} for both")
+    annotator = _annotator(ctx, None if learn else recipes, options, workers)
     skipped: list[str] = []
     source = read_trajectories(input, **reading, on_error=options.pop("on_error"), skipped=skipped)
-    try:
-        trajectories = list(_bar(source, "read", quiet))
-    finally:
-        for message in skipped:
-            click.echo(f"left out: {message}", err=True)
-    labels = annotator.annotate(trajectories) if recipes else annotator.fit_annotate(trajectories)
-    with atomic_writer(output) as stream:
+    # The output first: a place that cannot be written is better known early.
+    with paused_gc(), atomic_writer(output) as stream:
+        try:
+            trajectories = list(_bar(source, "read", quiet))
+        finally:
+            for message in skipped:
+                click.echo(f"left out: {message}", err=True)
+        labels = annotator.fit_annotate(trajectories) if learn else annotator.annotate(trajectories)
         write_labelled(stream, _bar(trajectories, "write", quiet), labels, annotator.config.hash)
-        if save_recipes:  # before the labels take their place, so that a failure leaves neither
-            annotator.library.save(save_recipes)
+        if learn and recipes is not None:  # before the labels take their place, so that a failure leaves neither
+            annotator.library.save(recipes)
     if not quiet:
         seconds = time.perf_counter() - started
         click.echo(_summary(trajectories, labels, annotator.library, len(skipped), seconds), err=True)
+        if learn and recipes is not None:
+            click.echo(f"learned these recipes from {display_name(input)} and wrote them to {recipes}", err=True)
 
 
 def _annotator(ctx: click.Context, recipes: str | None, options: dict[str, Any], workers: int) -> ProgressAnnotator:

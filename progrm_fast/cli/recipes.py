@@ -19,9 +19,9 @@ def recipes(file: str, task: str | None, limit: int | None) -> None:
 
     \b
     Examples:
-      progrm-fast annotate runs.jsonl -o labelled.jsonl --save-recipes recipes.json
+      progrm-fast annotate runs.jsonl -o labelled.jsonl --recipes recipes.json
       progrm-fast recipes recipes.json --limit 3
-    """  # noqa: D301
+    """
     library = RecipeLibrary.load(file)
     if task is not None and task not in library.tasks:
         raise ValueError(f"task: expected one of the {len(library.tasks)} tasks of {file}, got {task!r}")

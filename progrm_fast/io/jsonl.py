@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
 from typing import IO, Any, Literal
 
 import orjson
@@ -18,7 +17,7 @@ from progrm_fast.records import ProgressLabels, Trajectory
 
 __all__ = ["read_trajectories", "write_labelled"]
 
-_BATCH = 1000  # lines parsed at a time
+_BATCH_BYTES = 1 << 24  # lines parsed at a time
 
 # orjson turns integers of more than 64 bits into floats; a line that may hold one takes the slow exact way. Mapping all
 # digits to one and searching for a run of it costs a fifth of a regular expression.
@@ -72,8 +71,7 @@ def read_trajectories(
     name = display_name(path)
     seen: dict[str, int] = {}
     n_bad = 0
-    lines = enumerate(read_lines(path), start=1)
-    while batch := list(islice(lines, _BATCH)):
+    for batch in _batches(read_lines(path)):
         parsed = []
         with paused_gc():
             for number, line in batch:
@@ -108,8 +106,22 @@ def write_labelled(
     Each step (each tool call of a chat record) gains ``progress`` (null where there is no label) and ``key_step``, the
     record gains ``annotation``; labels of an earlier annotation are replaced and nothing else changes.
     """
-    for trajectory, label in zip(trajectories, labels, strict=True):
-        stream.write(_dump(_labelled_record(trajectory, label, config_hash)))
+    with paused_gc():
+        for trajectory, label in zip(trajectories, labels, strict=True):
+            stream.write(_dump(_labelled_record(trajectory, label, config_hash)))
+
+
+def _batches(lines: Iterable[bytes]) -> Iterator[list[tuple[int, bytes]]]:
+    batch: list[tuple[int, bytes]] = []
+    n_bytes = 0
+    for number, line in enumerate(lines, start=1):
+        batch.append((number, line))
+        n_bytes += len(line)
+        if n_bytes >= _BATCH_BYTES:
+            yield batch
+            batch, n_bytes = [], 0
+    if batch:
+        yield batch
 
 
 def _parse(

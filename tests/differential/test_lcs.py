@@ -5,7 +5,15 @@ import pytest
 from rapidfuzz.distance import LCSseq
 
 from progrm_fast import SymbolBatch, lcs
-from progrm_fast.lcs import lcs_align, lcs_group_align, lcs_group_lengths, lcs_lengths
+from progrm_fast.lcs import (
+    lcs_align,
+    lcs_condensed,
+    lcs_group_align,
+    lcs_group_lengths,
+    lcs_lengths,
+    lcs_neighbors,
+    lcs_row_blocks,
+)
 
 ISAS = [name for name, runs in lcs.available_isas().items() if runs]
 FAST_ISAS = [name for name in ISAS if name != "reference"]
@@ -134,3 +142,34 @@ def test_results_do_not_depend_on_the_number_of_workers(isa):
         one, two = (under(isa, function, *args, workers=workers) for workers in (1, 2))
         pairs = zip(one, two, strict=True) if isinstance(one, tuple) else [(one, two)]
         assert all(np.array_equal(x, y) for x, y in pairs)
+
+
+@pytest.mark.parametrize("isa", FAST_ISAS)
+def test_alignments_whose_history_is_computed_twice(isa):
+    rng = np.random.default_rng(9)
+    a = SymbolBatch.from_sequences([rng.integers(0, 20, length) for length in (3200, 3000, 1)])
+    b = SymbolBatch.from_sequences([rng.integers(0, 20, 1600)])
+    assert np.array_equal(under(isa, lcs_align, a, b), under("reference", lcs_align, a, b))
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_forms_for_many_sequences_agree_with_the_matrix(isa, workers):
+    rng = np.random.default_rng(10)
+    a = random_batch(rng, 1100 if isa != "reference" else 60, 70, 30)
+    full = under(isa, lcs_lengths, a, workers=workers)
+    assert np.array_equal(lcs_condensed(a, workers=workers), full[np.triu_indices(len(a), 1)])
+    blocks = lcs_row_blocks(a, block_rows=400, workers=workers)
+    assert np.array_equal(np.concatenate([block for _, block in blocks]), full)
+
+    others = full.astype(np.int64)
+    np.fill_diagonal(others, -1)
+    near = lcs_neighbors(a, threshold=12, workers=workers)
+    rows, columns = np.nonzero(others >= 12)
+    assert np.array_equal(np.repeat(np.arange(len(a)), np.diff(near.offsets)), rows)
+    assert np.array_equal(near.columns, columns)
+    assert np.array_equal(near.lengths, full[rows, columns])
+    top = lcs_neighbors(a, top_k=7, workers=workers)
+    order = np.argsort(-others, axis=1, kind="stable")[:, :7]
+    assert np.array_equal(top.columns.reshape(-1, 7), order)
+    assert np.array_equal(top.lengths.reshape(-1, 7), np.take_along_axis(others, order, axis=1))

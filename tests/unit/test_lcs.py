@@ -12,7 +12,15 @@ import pytest
 
 import progrm_fast
 from progrm_fast import SymbolBatch, lcs
-from progrm_fast.lcs import lcs_align, lcs_group_align, lcs_group_lengths, lcs_lengths
+from progrm_fast.lcs import (
+    lcs_align,
+    lcs_condensed,
+    lcs_group_align,
+    lcs_group_lengths,
+    lcs_lengths,
+    lcs_neighbors,
+    lcs_row_blocks,
+)
 
 A, B, C, D = range(4)
 ISAS = [name for name, runs in lcs.available_isas().items() if runs]
@@ -185,6 +193,10 @@ def test_names_are_exported():
         (lambda: lcs_group_align([[0]], [[0]], [0, 1], [0]), ValueError, "b_groups: expected 2"),
         (lambda: lcs_group_align([[0]], [[0]], [0, 1], [0, 5]), ValueError, "b_groups"),
         (lambda: lcs_group_align([[0]], [[0]], [0.0, 1.0], [0, 1]), TypeError, "a_groups: expected integers"),
+        (lambda: lcs_row_blocks([[0]], block_rows=0), ValueError, "block_rows: expected at least 1, got 0"),
+        (lambda: lcs_neighbors([[0]]), ValueError, "threshold: expected a threshold above 0 or top_k"),
+        (lambda: lcs_neighbors([[0]], threshold=-1), ValueError, "threshold"),
+        (lambda: lcs_neighbors([[0]], top_k=0), ValueError, "top_k: expected at least 1, got 0"),
         (lambda: lcs.set_isa("mmx"), ValueError, "name: expected one of auto, .*got 'mmx'"),
     ],
 )
@@ -258,3 +270,52 @@ def test_the_gil_is_released():
     stop.set()
     thread.join()
     assert ticks
+
+
+def test_condensed_is_in_pdist_order():
+    assert lcs_condensed([[A, B, C], [A, B], [C], []]).tolist() == [2, 1, 0, 0, 0, 0]
+    assert lcs_condensed([]).shape == lcs_condensed([[A]]).shape == (0,)
+
+
+def test_row_blocks_join_to_the_matrix():
+    batch = [[A, B, C], [C, A], [], [B]]
+    blocks = list(lcs_row_blocks(batch, block_rows=3))
+    assert [(first, block.tolist()) for first, block in blocks] == [
+        (0, [[3, 1, 0, 1], [1, 2, 0, 0], [0, 0, 0, 0]]),
+        (3, [[1, 0, 0, 1]]),
+    ]
+
+
+def test_neighbors_above_a_threshold_are_in_the_order_of_columns():
+    batch = [[A, B, C], [C, A, B], [A], [D]]
+    offsets, columns, lengths = lcs_neighbors(batch, threshold=1)
+    assert offsets.tolist() == [0, 2, 4, 6, 6]
+    assert columns.tolist() == [1, 2, 0, 2, 0, 1]
+    assert lengths.tolist() == [2, 1, 2, 1, 1, 1]
+
+
+def test_top_neighbors_are_the_longest_then_the_earliest():
+    b = [[A], [A, B], [B, A], [A, B, C], []]
+    offsets, columns, lengths = lcs_neighbors([[A, B, C], [D]], b, top_k=3)
+    assert offsets.tolist() == [0, 3, 6]
+    assert columns.tolist() == [3, 1, 0, 0, 1, 2]
+    assert lengths.tolist() == [3, 2, 1, 0, 0, 0]
+    assert lcs_neighbors([[A, B, C], [D]], b, top_k=3, threshold=2).columns.tolist() == [3, 1]
+
+
+def test_a_large_matrix_is_refused_with_its_size_and_the_limit_can_be_raised():
+    batch = [[A]] * 10
+    with pytest.raises(ValueError, match=r"max_bytes: expected at least 100 .* got 99.*lcs_condensed"):
+        lcs_lengths(batch, max_bytes=99)
+    with pytest.raises(ValueError, match="max_bytes: expected at least 45"):
+        lcs_condensed(batch, max_bytes=44)
+    assert lcs_lengths(batch, max_bytes=100).shape == (10, 10)
+
+
+def test_a_sequence_of_a_hundred_thousand(isa):
+    if isa == "reference":
+        lcs.set_isa("auto")  # the oracle would take minutes
+    rng = np.random.default_rng(1)
+    long = rng.permutation(100_000)
+    lengths = lcs_lengths([long], [long, long[::2], np.sort(long)[:1], []])
+    assert lengths.tolist() == [[100_000, 50_000, 1, 0]]

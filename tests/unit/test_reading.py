@@ -20,6 +20,7 @@ def jsonl(*records):
 
 
 TWO = jsonl(record("a"), record("b", success=False))
+BATCH = b" " * (1 << 24) + b"\n"  # a blank line as long as what is parsed at a time
 MANY = jsonl(*[record(f"run {i}", goal=f"goal {i * i}") for i in range(5000)])
 
 
@@ -77,7 +78,7 @@ def test_the_same_two_runs_in_every_form(tmp_path, data):
 @pytest.mark.parametrize("compress", [bytes, gzip.compress, zstandard.compress])
 def test_more_lines_than_one_batch_and_one_chunk(tmp_path, compress):
     long = jsonl(record("long", goal="g" * 3_000_000))
-    runs = read(tmp_path, compress(MANY + long))
+    runs = read(tmp_path, compress(MANY + BATCH + long))
     assert ids(runs) == [*[f"run {i}" for i in range(5000)], "long"]
     assert runs[4999].goal == f"goal {4999 * 4999}"
     assert len(runs[5000].goal) == 3_000_000
@@ -199,6 +200,8 @@ def test_a_repeated_id_names_both_lines(tmp_path):
     assert refused(tmp_path, data) == "runs.jsonl:4: trajectory_id: 'a' was used already, in line 1"
     far = jsonl(*[record(str(i)) for i in range(2500)], record("3"))
     assert refused(tmp_path, far) == "runs.jsonl:2501: trajectory_id: '3' was used already, in line 4"
+    apart = jsonl(record("a"), record("b")) + BATCH + jsonl(record("b"))
+    assert refused(tmp_path, apart) == "runs.jsonl:4: trajectory_id: 'b' was used already, in line 2"
     assert "'5' was used already" in refused(tmp_path, jsonl(record(5), record("5")))
 
 
@@ -267,5 +270,5 @@ def test_reading_is_lazy(tmp_path):
     with pytest.raises(FileError):
         next(reader)
     path = tmp_path / "many.jsonl"
-    path.write_bytes(MANY + b"{")
+    path.write_bytes(MANY + BATCH + b"{")
     assert next(read_trajectories(path)).trajectory_id == "run 0"  # the bad line comes later
