@@ -28,6 +28,7 @@ _MASKS = re.compile(r"\*(?:[\W_]*\*)+")
 _SENTENCE_END = re.compile(r"[.:;!?](?=\s|$)|[\r\n]")
 _POINT_KEYS = ("coordinate", "coordinates", "position", "point")
 _BOX_KEYS = ("box", "bbox", "bounds")
+_LEADING = ("type", "name")  # what kind of action it is: first, and without a label
 _GEOMETRY = frozenset((*_BOX_KEYS, "rect", "x", "y", "width", "height", "left", "top", "right", "bottom"))
 
 
@@ -211,19 +212,19 @@ def _lookup(value: Any, path: str) -> Any:
 
 
 def _flat_text(value: object, fields: tuple[str, ...] | None) -> str:
-    """``key=value`` pairs in the order of their keys, ``type`` first; objects inside are entered with dots."""
+    """``key=value`` pairs in the order of their keys, the kind of action first; objects are entered with dots."""
     if isinstance(value, str):
         return value
     if fields is None:
         pairs = _sorted_leaves(value, "")
     else:
         pairs = [pair for field in fields for pair in _sorted_leaves(_lookup(value, field), field)]
-    return " ".join(f"{path}={leaf}" if path and path != "type" else leaf for path, leaf in pairs)
+    return " ".join(f"{path}={leaf}" if path and path not in _LEADING else leaf for path, leaf in pairs)
 
 
 def _sorted_leaves(value: object, path: str) -> list[tuple[str, str]]:
     # By name alone: the items of a list keep their order.
-    return sorted(_leaves(value, path), key=lambda pair: (pair[0] != "type", pair[0]))
+    return sorted(_leaves(value, path), key=lambda pair: (pair[0] not in _LEADING, pair[0]))
 
 
 def _leaves(value: object, path: str) -> Iterable[tuple[str, str]]:

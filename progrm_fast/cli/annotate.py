@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -13,7 +14,7 @@ from progrm_fast._gc import paused_gc
 from progrm_fast.annotation.annotator import ProgressAnnotator
 from progrm_fast.annotation.config import AnnotatorConfig
 from progrm_fast.annotation.library import RecipeLibrary
-from progrm_fast.io.files import atomic_writer
+from progrm_fast.io.files import atomic_writer, display_name
 from progrm_fast.io.jsonl import read_trajectories, write_labelled
 from progrm_fast.records import ProgressLabels, Trajectory
 
@@ -160,8 +161,11 @@ def _options(options: Sequence[_Decorator]) -> _Decorator:
 @click.command(context_settings={"show_default": True})
 @click.argument("input", metavar="IN")
 @click.option("-o", "--output", required=True, help="Where to write; .gz and .zst compress, - is standard output.")
-@click.option("--recipes", metavar="FILE", help="Label with the recipes of this file instead of learning from IN.")
-@click.option("--save-recipes", metavar="FILE", help="Write the recipes that were used (JSON).")
+@click.option(
+    "--recipes",
+    metavar="FILE",
+    help="Label with the recipes in FILE; while it does not exist, learn them from IN and write them to it.",
+)
 @click.option(
     "--workers", type=click.IntRange(1), default=1, help="Threads; the labels are the same for any number."
 )
@@ -175,7 +179,6 @@ def annotate(
     input: str,
     output: str,
     recipes: str | None,
-    save_recipes: str | None,
     workers: int,
     quiet: bool,
     **options: Any,
@@ -192,11 +195,13 @@ def annotate(
       progrm-fast annotate runs.jsonl -o - --recipe strict --weights uniform | head
       progrm-fast annotate web.jsonl -o out.jsonl --fields type,target.id,target.text
       progrm-fast annotate chats.jsonl -o out.jsonl --success-field reward --success-threshold 1
-      progrm-fast annotate new.jsonl -o out.jsonl --recipes recipes.json
+      progrm-fast annotate runs.jsonl -o out.jsonl --recipes recipes.json  # learns, and keeps what it learned
+      progrm-fast annotate new.jsonl -o new_out.jsonl --recipes recipes.json  # labels with it
     """
     started = time.perf_counter()
     reading = {name: options.pop(name) for name in ("id_field", "group_by", "success_field", "success_threshold")}
-    annotator = _annotator(ctx, recipes, options, workers)
+    learn = recipes is None or not os.path.lexists(recipes)
+    annotator = _annotator(ctx, None if learn else recipes, options, workers)
     skipped: list[str] = []
     source = read_trajectories(input, **reading, on_error=options.pop("on_error"), skipped=skipped)
     # The output first: a place that cannot be written is better known early.
@@ -206,13 +211,15 @@ def annotate(
         finally:
             for message in skipped:
                 click.echo(f"left out: {message}", err=True)
-        labels = annotator.annotate(trajectories) if recipes else annotator.fit_annotate(trajectories)
+        labels = annotator.fit_annotate(trajectories) if learn else annotator.annotate(trajectories)
         write_labelled(stream, _bar(trajectories, "write", quiet), labels, annotator.config.hash)
-        if save_recipes:  # before the labels take their place, so that a failure leaves neither
-            annotator.library.save(save_recipes)
+        if learn and recipes is not None:  # before the labels take their place, so that a failure leaves neither
+            annotator.library.save(recipes)
     if not quiet:
         seconds = time.perf_counter() - started
         click.echo(_summary(trajectories, labels, annotator.library, len(skipped), seconds), err=True)
+        if learn and recipes is not None:
+            click.echo(f"learned these recipes from {display_name(input)} and wrote them to {recipes}", err=True)
 
 
 def _annotator(ctx: click.Context, recipes: str | None, options: dict[str, Any], workers: int) -> ProgressAnnotator:

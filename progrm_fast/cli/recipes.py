@@ -19,7 +19,7 @@ def recipes(file: str, task: str | None, limit: int | None) -> None:
 
     \b
     Examples:
-      progrm-fast annotate runs.jsonl -o labelled.jsonl --save-recipes recipes.json
+      progrm-fast annotate runs.jsonl -o labelled.jsonl --recipes recipes.json
       progrm-fast recipes recipes.json --limit 3
     """
     library = RecipeLibrary.load(file)
