@@ -45,6 +45,12 @@ class Trajectory:
     record: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        if not (
+            isinstance(self.trajectory_id, str) and isinstance(self.task_id, str) and isinstance(self.goal, str)
+        ):
+            texts = {"trajectory_id": self.trajectory_id, "task_id": self.task_id, "goal": self.goal}
+            name, value = next((name, value) for name, value in texts.items() if not isinstance(value, str))
+            raise TypeError(f"{name}: expected a string, got {type(value).__name__}")
         # NumPy's booleans and 0 / 1 would pass for failures further on, where `is True` decides.
         if self.success is not None and not isinstance(self.success, bool):
             raise TypeError(f"success: expected True, False or None, got {type(self.success).__name__}")

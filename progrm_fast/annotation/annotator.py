@@ -56,6 +56,8 @@ class ProgressAnnotator:
         library: RecipeLibrary | None = None,
         **options: Any,
     ) -> None:
+        if config is not None and not isinstance(config, AnnotatorConfig):
+            raise TypeError(f"config: expected an AnnotatorConfig, got {type(config).__name__}")
         if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
             raise ValueError(f"workers: expected an integer of at least 1, got {workers!r}")
         base = config if config is not None else library.config if library is not None else AnnotatorConfig()
@@ -100,6 +102,10 @@ class ProgressAnnotator:
             return self._label(runs, texts)
 
     def _texts(self, trajectories: Sequence[Trajectory]) -> list[Texts]:
+        for index, trajectory in enumerate(trajectories):
+            if not isinstance(trajectory, Trajectory):
+                got = type(trajectory).__name__
+                raise TypeError(f"trajectories[{index}]: expected a Trajectory, got {got}")
         return [self._symbolizer.step_texts(trajectory) for trajectory in trajectories]
 
     def _label(self, trajectories: Sequence[Trajectory], texts: Sequence[Texts]) -> list[ProgressLabels]:

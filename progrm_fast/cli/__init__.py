@@ -43,6 +43,8 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except (ValueError, TypeError) as error:
             raise BadInput(str(error)) from error
+        except RecursionError as error:
+            raise BadInput("a value in the input is nested too deeply") from error
 
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -174,6 +174,13 @@ def test_recipes_are_saved_used_and_shown(folder):
         (b"", ["--success-threshold", "1", "--success-field", "task_id"], "in.jsonl:1: task_id: expected a number"),
         (b"", ["--recipes", "in.jsonl"], "in.jsonl: not a recipe library"),
         (b"", ["--recipes", "absent/r.json"], "absent/r.json: cannot be written: No such file or directory"),
+        (b"", ["--recipes", "./out.jsonl"], "--recipes: expected another file than the labels'"),
+        (
+            b'{"trajectory_id": "x", "task_id": "t", "success": true, "steps": [{"action": %s}]}'
+            % (b'{"k":' * 1000 + b"1" + b"}" * 1000),
+            [],
+            "nested too deeply",
+        ),
         (b"", ["--min-support", "2"], "--min-support"),
         (b"", ["--min-support", "nan"], "min_support: expected a number from 0 to 1, got nan"),
         (b"", ["--fields", ","], "fields: expected a sequence of field names"),

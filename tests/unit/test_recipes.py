@@ -1,5 +1,7 @@
 """From successes to recipes, every case worked by hand. A letter is a step."""
 
+from itertools import permutations
+
 import numpy as np
 import pytest
 
@@ -55,11 +57,14 @@ def test_the_four_similarities_and_their_threshold(similarity, value):
     assert n_clusters(value + 0.001) == 2
 
 
-def test_a_threshold_that_binary_numbers_miss():
-    # max similarity of the pair is 6 / 10, of three runs alike
-    assert len(fit("abcdefghij", "abcdefuvwx", similarity_threshold=0.6)) == 1
-    assert len(fit("abcdefghij", "abcdefuvwx", "abcdefklmn", similarity_threshold=0.6)) == 1
-    assert len(fit("abcdefghij", "abcdefuvwx", "abcdefklmn", similarity_threshold=0.61)) == 3
+def test_similarities_are_rounded_before_they_are_compared():
+    # 9/10 of two, and the third 7/10 and 6/10 like them: the mean distance is a little more than 1 - 0.65 in binary.
+    assert ((1 - 7 / 10) + (1 - 6 / 10)) / 2 > 1 - 0.65
+    words = ("abcdefghij", "abcdefghix", "abcdefuvwj")
+    assert len(fit(*words, similarity_threshold=0.65)) == 1
+    assert len(fit(*words, similarity_threshold=0.66)) == 2
+    # The same for two runs: 3/10, and 0.1 * 3 is a little more.
+    assert len(fit("abcdefghij", "abcqrstuvw", similarity_threshold=0.1 * 3)) == 1
 
 
 @pytest.mark.parametrize(("threshold", "clusters"), [(0.3, 1), (0.375, 1), (0.38, 2), (0.75, 2), (0.76, 3)])
@@ -155,6 +160,13 @@ def test_a_column_keeps_the_step_that_opened_it():
     assert profile(3) == []
     assert profile(2) == [0]
     assert profile(1) == [0, 2]
+
+
+def test_ties_go_to_the_canonical_order_of_the_masked_texts():
+    # z and q are masked: * k, m *, m k in canonical order, each pair one half alike. The medoid is * k; m * opens a
+    # column before *; m k fits into m * k. In the order m k, m *, * k there would be a fourth column.
+    found = fit("mk", "mq", "zk", mask_share=0.6, mask_min_runs=3, min_support=0)
+    assert found == [("m*k", [2, 2, 2], "profile", 3, 3)]
 
 
 def test_nothing_shared_widely_enough_leaves_the_medoid():
@@ -316,6 +328,22 @@ def test_a_recipe_is_named_after_its_content():
 
     assert ids("abc") == ids("abc", min_support=0.9)
     assert len({*ids("abc"), *ids("abd"), *ids("abc", "abc"), *ids("abc", task="u")}) == 4
+
+
+def test_the_order_of_the_runs_changes_no_bit_of_the_times():
+    # One sequence a b, that runs of 2, 3, 5, 7 and 11 steps take; their repeats of a are passed over.
+    def repeating(n):
+        steps = [*[{"action": "a", "result": "r"}] * (n - 1), {"action": "b", "result": "s"}]
+        return Trajectory(str(n), "t", "", True, steps)
+
+    def times(order):
+        options = {"drop_repeats": True, "screen_key": None, "weights": "time"}
+        (recipe,) = ProgressAnnotator(**options).fit(map(repeating, order)).library
+        return [key.progress for key in recipe.steps]
+
+    expected = times((2, 3, 5, 7, 11))
+    assert expected == pytest.approx([(1 / 2 + 1 / 3 + 1 / 5 + 1 / 7 + 1 / 11) / 5, 1])
+    assert all(times(order) == expected for order in permutations((2, 3, 5, 7, 11)))
 
 
 def test_the_order_of_the_runs_changes_nothing():

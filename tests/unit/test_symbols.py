@@ -472,3 +472,16 @@ def test_success_is_a_boolean_or_none():
         Trajectory("r", "t", "", np.bool_(True), [])
     with pytest.raises(TypeError, match=r"^success: expected True, False or None, got int$"):
         Trajectory("r", "t", "", 1, [])
+
+
+def test_names_and_goals_are_strings():
+    for fields, name in [((1, "t", ""), "trajectory_id"), (("r", 1, ""), "task_id"), (("r", "t", 1), "goal")]:
+        with pytest.raises(TypeError, match=f"^{name}: expected a string, got int$"):
+            Trajectory(*fields, True, [])
+
+
+def test_records_are_no_trajectories():
+    with pytest.raises(TypeError, match=r"^trajectories\[1\]: expected a Trajectory, got dict$"):
+        ProgressAnnotator().fit_annotate([Trajectory("r", "t", "", True, []), {"trajectory_id": "x"}])
+    with pytest.raises(TypeError, match=r"^config: expected an AnnotatorConfig, got str$"):
+        ProgressAnnotator("profile")

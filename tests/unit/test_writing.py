@@ -141,6 +141,9 @@ def test_compression_follows_the_name(tmp_path, name, decompress):
     plain = decompress(raw)
     assert (plain if isinstance(plain, bytes) else plain.read()) == data
     assert os.listdir(tmp_path) == [name]
+    if name.endswith("gz"):
+        assert raw[3] == 0  # no name
+        assert raw[4:8] == bytes(4)  # no time: equal data gives equal bytes on any day
 
 
 def fail_while_writing(target, error):
