@@ -1,0 +1,1 @@
+"""Cases and peers shared by tests, benchmarks and `progrm-fast bench`; library code never imports this."""
