@@ -4,12 +4,13 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SOURCES := $(shell find csrc -name '*.cc' -o -name '*.h') pyproject.toml setup.py constraints.txt
 
-.PHONY: help demo test lint format clean
+.PHONY: help demo test lint format clean bench-lcs
 help:
 	@echo 'make demo    annotate the bundled sample, print a summary, write labels and a picture'
 	@echo 'make test    run the tests'
 	@echo 'make lint    ruff, mypy, import-linter, clang-format, stubtest'
 	@echo 'make format  rewrite the sources in the house format'
+	@echo 'make bench-lcs  time the LCS core beside its peers'
 	@echo 'make clean   remove everything that was built'
 
 $(BIN)/python:
@@ -44,6 +45,9 @@ format: $(VENV)/.lint-installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $$(git ls-files 'csrc/*.cc' 'csrc/*.h')
+
+bench-lcs: $(VENV)/.installed
+	$(BIN)/python benchmarks/test_lcs_speed.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info progrm_fast/*.so demo_output

@@ -11,9 +11,10 @@
 #define PROGRM_FAST_ISA avx512
 #define PROGRM_FAST_INLINE inline __attribute__((always_inline))
 
-// GCC 12 takes the undefined operand in its own header for a mistake.
+#if !defined(__clang__)  // GCC 12 takes the undefined operand in its own header for a mistake
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #pragma GCC diagnostic ignored "-Wuninitialized"
+#endif
 
 // clang-format off: the order of these is what they are for
 #include "isa/begin_avx512.h"

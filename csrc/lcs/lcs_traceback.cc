@@ -168,6 +168,7 @@ void group_align(const Sequences& a, const Sequences& b, const Groups& a_groups,
     if (b_groups.size(g) == 0) continue;
     for (int64_t first = a_groups.offsets[g], end = first; first < group_end; first = end) {
       while (end < group_end && (end == first || x.offsets[end + 1] - x.offsets[first] <= kStepsPerUnit)) ++end;
+      if (x.offsets[end] == x.offsets[first]) continue;  // no step, no row
       units.push_back({g, first, end});
       work_ns += kNanosecondsPerStep * static_cast<double>(x.offsets[end] - x.offsets[first]) *
                  static_cast<double>(b_groups.size(g));

@@ -200,9 +200,9 @@ def annotate(
     """
     started = time.perf_counter()
     reading = {name: options.pop(name) for name in ("id_field", "group_by", "success_field", "success_threshold")}
-    learn = recipes is None or not os.path.lexists(recipes)
-    if recipes is not None and os.path.realpath(recipes) == os.path.realpath(output):
+    if recipes and os.path.realpath(recipes) == os.path.realpath(output):
         raise ValueError(f"--recipes: expected another file than the labels', got {recipes!r} for both")
+    learn = recipes is None or not os.path.lexists(recipes)
     annotator = _annotator(ctx, None if learn else recipes, options, workers)
     skipped: list[str] = []
     source = read_trajectories(input, **reading, on_error=options.pop("on_error"), skipped=skipped)

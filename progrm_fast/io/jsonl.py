@@ -73,6 +73,7 @@ def read_trajectories(
     n_bad = 0
     for batch in _batches(read_lines(path)):
         parsed = []
+        failure: FileError | None = None
         with paused_gc():
             for number, line in batch:
                 if not line or line.isspace():
@@ -87,13 +88,16 @@ def read_trajectories(
                 except ValueError as error:
                     message = f"{name}:{number}: {error}"
                     if on_error == "stop":
-                        raise FileError(message) from None
+                        failure = FileError(message)
+                        break
                     n_bad += 1
                     if skipped is not None:
                         skipped.append(message)
                     continue
                 parsed.append(trajectory)
         yield from parsed
+        if failure is not None:
+            raise failure
     if not seen:
         raise FileError(f"{name}: holds no trajectory" + (f" ({n_bad} bad lines were left out)" if n_bad else ""))
 

@@ -1,1 +1,4 @@
-"""What tests and benchmarks share: plain references and random cases. Library code never imports it."""
+"""Plain references, cases and peers, shared by tests, benchmarks and `progrm-fast bench`.
+
+Library code never imports it.
+"""
