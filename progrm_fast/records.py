@@ -66,7 +66,7 @@ class KeyStep(NamedTuple):
     support : int
         Number of successful runs of the cluster, repeats counted, that take this step in the recipe's order.
     progress : float
-        Label of a step that reaches this key step, in (0, 1]; never decreasing along a recipe.
+        Label of a step that reaches this key step, 0..1; never decreasing along a recipe.
     """
 
     text: str
@@ -85,7 +85,7 @@ class Recipe:
     task_id : str
         The task (the value of the grouping field) that the recipe solves.
     steps : tuple of KeyStep
-        The key steps in order; empty only where every success of the cluster is empty.
+        The key steps in order; at least one.
     n_successes : int
         Successful runs in the cluster, repeats counted.
     n_distinct : int

@@ -41,7 +41,7 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (ValueError, TypeError) as error:
+        except ValueError as error:
             raise BadInput(str(error)) from error
         except RecursionError as error:
             raise BadInput("a value in the input is nested too deeply") from error

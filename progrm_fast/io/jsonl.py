@@ -136,7 +136,7 @@ def _parse(
         raise ValueError(f"expected a JSON object, got {kind_of(record)}")
     trajectory_id = _text(record, id_field)
     if "steps" in record:
-        steps, goal = _checked_steps(record["steps"]), record.get("goal", "")
+        steps, goal = _checked_steps(record["steps"]), record.get("goal") or ""
     elif "messages" in record:
         steps, goal = steps_from_messages(record["messages"]), record.get("goal")
         if goal is None:
