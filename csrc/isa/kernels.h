@@ -45,6 +45,9 @@ struct Kernels {
   // out[r * out_stride + c] = strips[r * strip_stride + c] for r < rows, c < columns.
   void (*widen)(const uint8_t* strips, int64_t strip_stride, int64_t rows, int64_t columns, int32_t* out,
                 int64_t out_stride);
+
+  // to_rows[c][r] = from[r * stride + c] for r < rows, c < columns. Reads whole blocks of 16 rows and 64 columns.
+  void (*transpose)(const uint8_t* from, int64_t stride, int64_t rows, int64_t columns, uint8_t* const* to_rows);
 };
 
 extern const Kernels kScalarKernels;

@@ -89,5 +89,19 @@ PROGRM_FAST_INLINE Lanes<kBits> is_zero(Lanes<kBits> x) {
   return (Lanes<kBits>)(x == 0);
 }
 
+// For transposition: interleave the lower, or the upper, halves of every 16 bytes; store one of them.
+typedef Lanes<8> Bytes;
+PROGRM_FAST_INLINE Bytes interleave_low(Bytes a, Bytes b) {
+  return (Bytes)_mm256_unpacklo_epi8((__m256i)a, (__m256i)b);
+}
+PROGRM_FAST_INLINE Bytes interleave_high(Bytes a, Bytes b) {
+  return (Bytes)_mm256_unpackhi_epi8((__m256i)a, (__m256i)b);
+}
+PROGRM_FAST_INLINE void store_part(uint8_t* to, Bytes bytes, int64_t part) {
+  __m128i* at = reinterpret_cast<__m128i*>(to);
+  if (part == 0) return _mm_storeu_si128(at, _mm256_castsi256_si128((__m256i)bytes));
+  _mm_storeu_si128(at, _mm256_extracti128_si256((__m256i)bytes, 1));
+}
+
 }  // namespace
 }  // namespace progrm_fast::isa::PROGRM_FAST_ISA

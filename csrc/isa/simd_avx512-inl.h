@@ -86,5 +86,21 @@ PROGRM_FAST_INLINE Lanes<kBits> is_zero(Lanes<kBits> x) {
   return (Lanes<kBits>)(x == 0);
 }
 
+// For transposition: interleave the lower, or the upper, halves of every 16 bytes; store one of them.
+typedef Lanes<8> Bytes;
+PROGRM_FAST_INLINE Bytes interleave_low(Bytes a, Bytes b) {
+  return (Bytes)_mm512_unpacklo_epi8((__m512i)a, (__m512i)b);
+}
+PROGRM_FAST_INLINE Bytes interleave_high(Bytes a, Bytes b) {
+  return (Bytes)_mm512_unpackhi_epi8((__m512i)a, (__m512i)b);
+}
+PROGRM_FAST_INLINE void store_part(uint8_t* to, Bytes bytes, int64_t part) {
+  __m128i* at = reinterpret_cast<__m128i*>(to);
+  if (part == 0) return _mm_storeu_si128(at, _mm512_castsi512_si128((__m512i)bytes));
+  if (part == 1) return _mm_storeu_si128(at, _mm512_extracti32x4_epi32((__m512i)bytes, 1));
+  if (part == 2) return _mm_storeu_si128(at, _mm512_extracti32x4_epi32((__m512i)bytes, 2));
+  _mm_storeu_si128(at, _mm512_extracti32x4_epi32((__m512i)bytes, 3));
+}
+
 }  // namespace
 }  // namespace progrm_fast::isa::PROGRM_FAST_ISA

@@ -81,5 +81,13 @@ PROGRM_FAST_INLINE Lanes<kBits> is_zero(Lanes<kBits> x) {
   return (Lanes<kBits>)(x == 0);
 }
 
+// For transposition: interleave the lower, or the upper, halves; store.
+typedef Lanes<8> Bytes;
+PROGRM_FAST_INLINE Bytes interleave_low(Bytes a, Bytes b) { return (Bytes)vzip1q_u8((uint8x16_t)a, (uint8x16_t)b); }
+PROGRM_FAST_INLINE Bytes interleave_high(Bytes a, Bytes b) {
+  return (Bytes)vzip2q_u8((uint8x16_t)a, (uint8x16_t)b);
+}
+PROGRM_FAST_INLINE void store_part(uint8_t* to, Bytes bytes, int64_t) { std::memcpy(to, &bytes, sizeof bytes); }
+
 }  // namespace
 }  // namespace progrm_fast::isa::PROGRM_FAST_ISA

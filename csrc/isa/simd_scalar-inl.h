@@ -51,5 +51,27 @@ PROGRM_FAST_INLINE uint64_t is_zero(uint64_t x) {
   return x == 0 ? ~uint64_t{0} : 0;
 }
 
+// For transposition: interleave the lower, or the upper, halves of 16 bytes; store them.
+struct Bytes {
+  uint8_t byte[16];
+};
+PROGRM_FAST_INLINE Bytes interleave_low(const Bytes& a, const Bytes& b) {
+  Bytes out;
+  for (int i = 0; i < 8; ++i) {
+    out.byte[2 * i] = a.byte[i];
+    out.byte[2 * i + 1] = b.byte[i];
+  }
+  return out;
+}
+PROGRM_FAST_INLINE Bytes interleave_high(const Bytes& a, const Bytes& b) {
+  Bytes out;
+  for (int i = 0; i < 8; ++i) {
+    out.byte[2 * i] = a.byte[8 + i];
+    out.byte[2 * i + 1] = b.byte[8 + i];
+  }
+  return out;
+}
+PROGRM_FAST_INLINE void store_part(uint8_t* to, const Bytes& bytes, int64_t) { std::memcpy(to, bytes.byte, 16); }
+
 }  // namespace
 }  // namespace progrm_fast::isa::PROGRM_FAST_ISA

@@ -212,8 +212,45 @@ void widen(const uint8_t* strips, int64_t strip_stride, int64_t rows, int64_t co
   }
 }
 
+// Four rounds that interleave row i with row i + 8 turn 16 rows into columns, in every 16 bytes of a vector.
+void transpose(const uint8_t* from, int64_t stride, int64_t rows, int64_t columns, uint8_t* const* to_rows) {
+  constexpr int64_t kWidth = sizeof(Bytes);
+  for (int64_t c0 = 0; c0 < columns; c0 += kWidth) {
+    for (int64_t r0 = 0; r0 < rows; r0 += 16) {
+      Bytes even[16], odd[16];
+      for (int i = 0; i < 16; ++i) std::memcpy(&even[i], from + (r0 + i) * stride + c0, kWidth);
+      const auto interleave = [](const Bytes* in, Bytes* out) __attribute__((always_inline)) {
+        for (int i = 0; i < 8; ++i) {
+          out[2 * i] = interleave_low(in[i], in[i + 8]);
+          out[2 * i + 1] = interleave_high(in[i], in[i + 8]);
+        }
+      };
+      interleave(even, odd);
+      interleave(odd, even);
+      interleave(even, odd);
+      interleave(odd, even);
+      const size_t n = rows - r0 < 16 ? static_cast<size_t>(rows - r0) : 16;
+      for (int64_t part = 0; part < kWidth && c0 + part < columns; part += 16) {
+        const int64_t end = columns - c0 - part < 16 ? columns - c0 - part : 16;
+        uint8_t* const* to = to_rows + c0 + part;
+        if (n == 16 && end == 16) {
+          for (int i = 0; i < 16; ++i) store_part(to[i] + r0, even[i], part / 16);
+          continue;
+        }
+        for (int64_t i = 0; i < end; ++i) {
+          uint8_t column[16];
+          store_part(column, even[i], part / 16);
+          std::memcpy(to[i] + r0, column, n);
+        }
+      }
+    }
+  }
+}
+
 }  // namespace
 
-constexpr Kernels kernels() { return {kVectorBytes, kMinLaneBits, lengths, lengths_words, align, widen}; }
+constexpr Kernels kernels() {
+  return {kVectorBytes, kMinLaneBits, lengths, lengths_words, align, widen, transpose};
+}
 
 }  // namespace progrm_fast::isa::PROGRM_FAST_ISA

@@ -168,9 +168,10 @@ void all_pairs_lengths(const Sequences& a, const Relation& match, T* out, const 
           const SortedChunk &rows = x[static_cast<size_t>(i)], &columns = x[static_cast<size_t>(j)];
           tile.compute(rows, columns, worker);
           tile.write(upper, n);
-          T* lower = out + j * size * n + i * size;
-          transpose(
-              upper, n, rows.size(), columns.size(), [=](int64_t column) { return lower + column * n; }, lower);
+          std::vector<T*> lower(static_cast<size_t>(columns.size()));
+          for (size_t c = 0; c < lower.size(); ++c)
+            lower[c] = out + (j * size + static_cast<int64_t>(c)) * n + i * size;
+          transpose_within(*kernels, upper, n, rows.size(), columns.size(), lower.data());
         });
   });
 }

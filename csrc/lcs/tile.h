@@ -55,10 +55,9 @@ class TileComputer {
   // Writes what is staged to out[position in x * stride + position in y].
   template <typename T>
   void write(T* out, int64_t stride) const {
-    const int32_t* order = staged_x_->order().data();
-    transpose(
-        staged_.data(), staged_stride_, staged_rows_, staged_x_->size(),
-        [=](int64_t column) { return out + order[column] * stride; }, out);
+    std::vector<T*> rows(static_cast<size_t>(staged_x_->size()));
+    for (size_t c = 0; c < rows.size(); ++c) rows[c] = out + staged_x_->order()[c] * stride;
+    transpose(kernels_, staged_.data(), staged_stride_, staged_rows_, staged_x_->size(), rows.data());
   }
 
  private:
@@ -88,11 +87,11 @@ class TileComputer {
   // values[t][lane] -> row of the lane, columns of the targets
   void store_columns(const Entry* values, int64_t stride, const LaneGroup& group, const SortedChunk& lanes,
                      int64_t first, int64_t n) {
-    const int32_t* order = lanes.order().data() + group.first;
-    Entry* column = staged_.data() + first;
-    transpose(
-        values, stride, n, group.count, [&](int64_t lane) { return column + order[lane] * staged_stride_; },
-        column);
+    columns_.resize(static_cast<size_t>(group.count));
+    for (size_t l = 0; l < columns_.size(); ++l) {
+      columns_[l] = staged_.data() + lanes.order()[static_cast<size_t>(group.first) + l] * staged_stride_ + first;
+    }
+    transpose(kernels_, values, stride, n, group.count, columns_.data());
   }
 
   template <typename Visit>
@@ -136,7 +135,7 @@ class TileComputer {
     isa::LaneTable table{};
     if (!chained) table = builder_.build(chunk, group, side, 0, group.longest);
     constexpr int64_t stride = 16;  // at least the lanes of any instruction set
-    Entry* values = values_.resize(kTargetsAtOnce * stride);
+    Entry* values = values_.resize(kTargetsAtOnce * stride + 64);
     for (const Range& range : ranges) {
       for (int64_t first = range.first; first < range.end;) {
         // As many targets as their borrows leave room for, at least one.
@@ -181,6 +180,7 @@ class TileComputer {
   AlignedBuffer<Entry> values_, staged_;
   std::vector<uint32_t> counts_;
   std::vector<uint64_t> borrows_;
+  std::vector<Entry*> columns_;
   const SortedChunk* staged_x_ = nullptr;
   int64_t staged_rows_ = 0, staged_stride_ = 0;
 };
