@@ -135,12 +135,13 @@ def _parse(
     if not isinstance(record, dict):
         raise ValueError(f"expected a JSON object, got {kind_of(record)}")
     trajectory_id = _text(record, id_field)
+    goal = record.get("goal")
     if "steps" in record:
-        steps, goal = _checked_steps(record["steps"]), record.get("goal") or ""
+        steps = _checked_steps(record["steps"])
+        goal = "" if goal is None else goal
     elif "messages" in record:
-        steps, goal = steps_from_messages(record["messages"]), record.get("goal")
-        if goal is None:
-            goal = first_user_text(record["messages"])
+        steps = steps_from_messages(record["messages"])
+        goal = first_user_text(record["messages"]) if goal is None else goal
     else:
         found = ", ".join(sorted(record)[:12]) or "no field"
         raise ValueError(f"steps: missing (and no 'messages' either); found {found}")
