@@ -44,21 +44,27 @@ def label_runs(
 ) -> list[ProgressLabels]:
     """Label each trajectory with the recipe of its task that fits it; ``texts`` are its unmasked step texts."""
     labels: list[ProgressLabels | None] = [None] * len(trajectories)
+    lone: list[_Run] = []
     by_task: dict[str, list[_Run]] = {}
     for index, trajectory in enumerate(trajectories):
-        reason = _why_unlabelled(trajectory, tasks.get(trajectory.task_id), config)
-        if reason is not None:
-            labels[index] = _unlabelled(trajectory, reason)
+        task = tasks.get(trajectory.task_id)
+        reason = _why_unlabelled(trajectory, task, config)
+        if reason is not None or task is None:
+            labels[index] = _unlabelled(trajectory, reason or NO_RECIPE)
+            continue
+        run = _Run(index, trajectory.success is True, texts[index])
+        if run.success and _is_own_recipe(run, task, config):
+            run.recipe = task.recipes[task.recipe_of[run.texts]]
+            lone.append(run)
         else:
-            run = _Run(index, trajectory.success is True, texts[index])
             by_task.setdefault(trajectory.task_id, []).append(run)
     # Tasks with one recipe first: their alignments, one after the other, are the positions of all steps.
     order = sorted(by_task, key=lambda task_id: len(tasks[task_id].recipes) > 1)
     groups = [(tasks[task_id], by_task[task_id]) for task_id in order]
-    runs = [run for _, group in groups for run in group]
+    runs = lone + [run for _, group in groups for run in group]
     counted = np.array([text != REPEATED for run in runs for text in run.texts], dtype=np.bool_)
     positions = np.zeros(counted.size, dtype=np.int32)
-    positions[counted] = _choose_recipes(groups, config, workers)
+    positions[counted] = np.concatenate([_identities(lone), _choose_recipes(groups, config, workers)])
     key_step = positions > 0
     offsets = np.cumsum([0] + [len(run.texts) for run in runs])
     matched_before = np.concatenate([[0], np.cumsum(key_step)])
@@ -89,6 +95,19 @@ def _why_unlabelled(trajectory: Trajectory, task: TaskRecipes | None, config: An
     if trajectory.success is None and config.unfinished == "none":
         return UNFINISHED
     return None
+
+
+def _is_own_recipe(run: _Run, task: TaskRecipes, config: AnnotatorConfig) -> bool:
+    """Whether the run alone made a recipe, so that there is nothing to align; most successes of a large collection."""
+    own = task.recipe_of.get(run.texts)
+    return own is not None and task.recipes[own].n_distinct == 1 and not callable(config.match)
+
+
+def _identities(runs: Sequence[_Run]) -> npt.NDArray[np.int32]:
+    """Positions of runs that are their own recipes: 1 to the number of steps that count."""
+    lengths = np.array([len(run.recipe.steps) for run in runs if run.recipe is not None], dtype=np.int64)
+    before = np.cumsum(lengths) - lengths
+    return np.arange(1, lengths.sum() + 1, dtype=np.int32) - np.repeat(before, lengths).astype(np.int32)
 
 
 def _unlabelled(trajectory: Trajectory, reason: str) -> ProgressLabels:

@@ -246,10 +246,8 @@ def _labelled_record(trajectory: Trajectory, label: ProgressLabels, config_hash:
             "success": trajectory.success,
             "steps": trajectory.steps,
         }
-    progress, key_step = (
-        list(label.progress),
-        label.key_step.tolist(),
-    )  # float32 scalars print in their shortest form
+    progress = list(label.progress)  # as float32 scalars, which print in their shortest form
+    key_step = label.key_step.tolist()
     annotation: dict[str, Any] = {
         "recipe": label.recipe,
         "matched": label.matched,
