@@ -33,6 +33,7 @@ setup(
         Pybind11Extension(
             "progrm_fast._C",
             sorted(glob("csrc/**/*.cc", recursive=True)),
+            depends=sorted(glob("csrc/**/*.h", recursive=True)),
             include_dirs=["csrc"],
             cxx_std=17,
             extra_compile_args=compile_args,

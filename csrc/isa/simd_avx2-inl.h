@@ -103,5 +103,13 @@ PROGRM_FAST_INLINE void store_part(uint8_t* to, Bytes bytes, int64_t part) {
   _mm_storeu_si128(at, _mm256_extracti128_si256((__m256i)bytes, 1));
 }
 
+// 16 bytes to 16 integers.
+PROGRM_FAST_INLINE void widen_16(const uint8_t* from, int32_t* to) {
+  for (int half = 0; half < 16; half += 8) {
+    const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from + half));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + half), _mm256_cvtepu8_epi32(bytes));
+  }
+}
+
 }  // namespace
 }  // namespace progrm_fast::isa::PROGRM_FAST_ISA

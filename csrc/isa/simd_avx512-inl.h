@@ -102,5 +102,10 @@ PROGRM_FAST_INLINE void store_part(uint8_t* to, Bytes bytes, int64_t part) {
   _mm_storeu_si128(at, _mm512_extracti32x4_epi32((__m512i)bytes, 3));
 }
 
+// 16 bytes to 16 integers.
+PROGRM_FAST_INLINE void widen_16(const uint8_t* from, int32_t* to) {
+  _mm512_storeu_si512(to, _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))));
+}
+
 }  // namespace
 }  // namespace progrm_fast::isa::PROGRM_FAST_ISA

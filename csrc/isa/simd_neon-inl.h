@@ -89,5 +89,14 @@ PROGRM_FAST_INLINE Bytes interleave_high(Bytes a, Bytes b) {
 }
 PROGRM_FAST_INLINE void store_part(uint8_t* to, Bytes bytes, int64_t) { std::memcpy(to, &bytes, sizeof bytes); }
 
+// 16 bytes to 16 integers.
+PROGRM_FAST_INLINE void widen_16(const uint8_t* from, int32_t* to) {
+  for (int half = 0; half < 16; half += 8) {
+    const uint16x8_t words = vmovl_u8(vld1_u8(from + half));
+    vst1q_s32(to + half, vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(words))));
+    vst1q_s32(to + half + 4, vreinterpretq_s32_u32(vmovl_u16(vget_high_u16(words))));
+  }
+}
+
 }  // namespace
 }  // namespace progrm_fast::isa::PROGRM_FAST_ISA

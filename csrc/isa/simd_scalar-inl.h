@@ -73,5 +73,10 @@ PROGRM_FAST_INLINE Bytes interleave_high(const Bytes& a, const Bytes& b) {
 }
 PROGRM_FAST_INLINE void store_part(uint8_t* to, const Bytes& bytes, int64_t) { std::memcpy(to, bytes.byte, 16); }
 
+// 16 bytes to 16 integers.
+PROGRM_FAST_INLINE void widen_16(const uint8_t* from, int32_t* to) {
+  for (int i = 0; i < 16; ++i) to[i] = from[i];
+}
+
 }  // namespace
 }  // namespace progrm_fast::isa::PROGRM_FAST_ISA

@@ -7,7 +7,7 @@
 namespace progrm_fast::lcs {
 namespace {
 
-constexpr int64_t kFirstLevelBytes = 40 << 10;    // tables up to this size are read at full speed
+constexpr int64_t kFirstLevelBytes = 64 << 10;    // beyond this, reading the table is what takes the time
 constexpr int64_t kSecondLevelBytes = 384 << 10;  // beyond this, narrower groups with smaller tables are faster
 
 // Vectors of a group: many hide the latency of the recurrence, but make rows, and the table, longer.

@@ -195,9 +195,6 @@ void align(const LaneTable& table, const Target& target, uint8_t* history, uint8
 void widen(const uint8_t* strips, int64_t strip_stride, int64_t rows, int64_t columns, int32_t* out,
            int64_t out_stride) {
   constexpr int64_t kAtOnce = 16;
-  const auto widen_16 = [](const uint8_t* from, int32_t* to) __attribute__((always_inline)) {
-    for (int64_t c = 0; c < kAtOnce; ++c) to[c] = from[c];
-  };
   for (int64_t r = 0; r < rows; ++r) {
     const uint8_t* from = strips + r * strip_stride;
     int32_t* to = out + r * out_stride;
