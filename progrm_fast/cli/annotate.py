@@ -173,6 +173,7 @@ def _options(options: Sequence[_Decorator]) -> _Decorator:
 @_options(_READING_OPTIONS)
 @_options(_CONFIG_OPTIONS)
 @click.pass_context
+@paused_gc()  # to the end, when the records are gone again
 def annotate(
     ctx: click.Context,
     /,
@@ -207,7 +208,7 @@ def annotate(
     skipped: list[str] = []
     source = read_trajectories(input, **reading, on_error=options.pop("on_error"), skipped=skipped)
     # The output first: a place that cannot be written is better known early.
-    with paused_gc(), atomic_writer(output) as stream:
+    with atomic_writer(output) as stream:
         try:
             trajectories = list(_bar(source, "read", quiet))
         finally:
