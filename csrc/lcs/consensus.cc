@@ -113,8 +113,9 @@ bool dominates(const Node& a, const Node& b) {
   return std::equal(a.next.begin(), a.next.end(), b.next.begin(), [](int64_t x, int64_t y) { return x <= y; });
 }
 
-// The nodes that no other one dominates, sorted by the sum of their positions: only an earlier one can dominate.
-std::vector<Node> undominated(std::vector<Node> nodes, const std::function<void()>& poll) {
+// The nodes that no other one dominates, sorted by the sum of their positions: only an earlier one can dominate. One
+// more than `limit` of them are enough to know that there are too many.
+std::vector<Node> undominated(std::vector<Node> nodes, size_t limit, const std::function<void()>& poll) {
   std::vector<std::pair<int64_t, size_t>> order;
   order.reserve(nodes.size());
   for (size_t i = 0; i < nodes.size(); ++i) {
@@ -127,6 +128,7 @@ std::vector<Node> undominated(std::vector<Node> nodes, const std::function<void(
   });
   std::vector<Node> kept;
   for (const auto& entry : order) {
+    if (kept.size() > limit) break;
     poll();
     Node& node = nodes[entry.second];
     if (std::any_of(kept.begin(), kept.end(), [&](const Node& k) { return dominates(k, node); })) continue;
@@ -228,8 +230,8 @@ StrictConsensus strict_consensus(const Sequences& members, const Relation& match
       }
     }
     if (candidates.empty()) break;
-    std::vector<Node> kept = undominated(std::move(candidates), poll);
-    if (static_cast<int64_t>(kept.size()) > max_nodes) {
+    std::vector<Node> kept = undominated(std::move(candidates), static_cast<size_t>(max_nodes), poll);
+    if (kept.size() > static_cast<size_t>(max_nodes)) {
       kept.resize(static_cast<size_t>(beam_width));
       result.exact = false;
     }
