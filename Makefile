@@ -27,6 +27,9 @@ $(VENV)/.lint-installed: $(VENV)/.installed
 	$(BIN)/python -m pip install -q -c constraints.txt --no-build-isolation -e '.[test,lint]'
 	@touch $@
 
+demo: $(VENV)/.installed
+	@$(BIN)/python examples/01_annotate.py demo_output
+
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest -q
 

@@ -14,8 +14,9 @@ from setuptools import setup
 compile_args = ["-O3", "-g0", "-fvisibility=hidden", "-Wall", "-Wextra", "-pthread"]
 link_args = ["-pthread"]
 if sanitizers := os.environ.get("PROGRM_FAST_SANITIZE"):  # for example address,undefined
-    compile_args = [*compile_args, "-O1", "-g", f"-fsanitize={sanitizers}", "-fno-omit-frame-pointer"]
-    link_args = [*link_args, f"-fsanitize={sanitizers}"]
+    sanitize = f"-fsanitize={sanitizers}"
+    compile_args += ["-O1", "-g", sanitize, "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
+    link_args += [sanitize]
 
 # Objects are reused while they are newer than their source; a header may have changed, so touch to force.
 newest_header = max((os.path.getmtime(h) for h in glob("csrc/**/*.h", recursive=True)), default=0.0)

@@ -60,3 +60,21 @@ def isa_runs_here(name: str) -> bool: ...
 def isa_lane_groups_run(name: str) -> int: ...
 def isa_active() -> str: ...
 def isa_force(name: str) -> None: ...
+def profile_consensus(
+    symbols: npt.NDArray[np.int32],
+    offsets: npt.NDArray[np.int64],
+    clusters: npt.NDArray[np.int64],
+    weights: npt.NDArray[np.int64],
+    min_weights: npt.NDArray[np.int64],
+    match: MatchRelation | None,
+    workers: int,
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]: ...
+def strict_consensus(
+    symbols: npt.NDArray[np.int32],
+    offsets: npt.NDArray[np.int64],
+    clusters: npt.NDArray[np.int64],
+    match: MatchRelation | None,
+    max_nodes: int,
+    beam_width: int,
+    workers: int,
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.bool_]]: ...

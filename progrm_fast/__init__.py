@@ -16,7 +16,15 @@ __version__ = "0.1.0"
 
 # public name -> module that defines it
 _HOME = {
+    "AnnotatorConfig": "progrm_fast.annotation.config",
+    "FileError": "progrm_fast.io.files",
+    "KeyStep": "progrm_fast.records",
+    "ProgressAnnotator": "progrm_fast.annotation.annotator",
+    "ProgressLabels": "progrm_fast.records",
+    "Recipe": "progrm_fast.records",
+    "RecipeLibrary": "progrm_fast.annotation.library",
     "SymbolBatch": "progrm_fast.records",
+    "Trajectory": "progrm_fast.records",
     "lcs_align": "progrm_fast.lcs",
     "lcs_condensed": "progrm_fast.lcs",
     "lcs_group_align": "progrm_fast.lcs",
@@ -24,10 +32,19 @@ _HOME = {
     "lcs_lengths": "progrm_fast.lcs",
     "lcs_neighbors": "progrm_fast.lcs",
     "lcs_row_blocks": "progrm_fast.lcs",
+    "read_trajectories": "progrm_fast.io.jsonl",
 }
 
 __all__ = [
+    "AnnotatorConfig",
+    "FileError",
+    "KeyStep",
+    "ProgressAnnotator",
+    "ProgressLabels",
+    "Recipe",
+    "RecipeLibrary",
     "SymbolBatch",
+    "Trajectory",
     "__version__",
     "lcs_align",
     "lcs_condensed",
@@ -36,9 +53,15 @@ __all__ = [
     "lcs_lengths",
     "lcs_neighbors",
     "lcs_row_blocks",
+    "read_trajectories",
 ]
 
 if TYPE_CHECKING:
+    from progrm_fast.annotation.annotator import ProgressAnnotator
+    from progrm_fast.annotation.config import AnnotatorConfig
+    from progrm_fast.annotation.library import RecipeLibrary
+    from progrm_fast.io.files import FileError
+    from progrm_fast.io.jsonl import read_trajectories
     from progrm_fast.lcs import (
         lcs_align,
         lcs_condensed,
@@ -48,7 +71,7 @@ if TYPE_CHECKING:
         lcs_neighbors,
         lcs_row_blocks,
     )
-    from progrm_fast.records import SymbolBatch
+    from progrm_fast.records import KeyStep, ProgressLabels, Recipe, SymbolBatch, Trajectory
 
 
 def __getattr__(name: str) -> Any:

@@ -5,13 +5,140 @@ Modules of one layer never import each other; they meet here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["SymbolBatch"]
+__all__ = ["KeyStep", "ProgressLabels", "Recipe", "SymbolBatch", "Trajectory"]
+
+
+@dataclass(frozen=True, slots=True)
+class Trajectory:
+    """One run of an agent at a task.
+
+    Attributes
+    ----------
+    trajectory_id : str
+        Names the run; unique within a collection.
+    task_id : str
+        Runs of one task share it; labels are learned per task.
+    goal : str
+        What the agent was asked to do; may be empty.
+    success : bool or None
+        Whether the run solved the task; None for a run that is not over.
+    steps : sequence of mappings
+        One mapping per step, in order. ``action`` (str or object) is required. Optional: ``observation`` (the screen
+        before the action), ``result`` (what the action led to), ``elements`` (boxes on the screen, for coordinate
+        clicks) and ``true_progress`` (the environment's own progress after the step, 0..1). Others are kept.
+    record : mapping or None
+        The whole record the run was read from, unknown fields included; None for a run made in Python.
+    """
+
+    trajectory_id: str
+    task_id: str
+    goal: str
+    success: bool | None
+    steps: Sequence[Mapping[str, Any]]
+    record: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not (
+            isinstance(self.trajectory_id, str) and isinstance(self.task_id, str) and isinstance(self.goal, str)
+        ):
+            texts = {"trajectory_id": self.trajectory_id, "task_id": self.task_id, "goal": self.goal}
+            name, value = next((name, value) for name, value in texts.items() if not isinstance(value, str))
+            raise TypeError(f"{name}: expected a string, got {type(value).__name__}")
+        # NumPy's booleans and 0 / 1 would pass for failures further on, where `is True` decides.
+        if self.success is not None and not isinstance(self.success, bool):
+            raise TypeError(f"success: expected True, False or None, got {type(self.success).__name__}")
+
+
+class KeyStep(NamedTuple):
+    """One step of a recipe.
+
+    Attributes
+    ----------
+    text : str
+        Canonical text of the step (see ``StepSymbols``); a step matches when its symbol is compatible with it.
+    support : int
+        Number of successful runs of the cluster, repeats counted, that take this step in the recipe's order.
+    progress : float
+        Label of a step that reaches this key step, 0..1; never decreasing along a recipe.
+    """
+
+    text: str
+    support: int
+    progress: float
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """The key steps that the successful runs of one cluster share.
+
+    Attributes
+    ----------
+    recipe_id : str
+        Hash of the recipe's content: the same recipe has the same name wherever it was made.
+    task_id : str
+        The task (the value of the grouping field) that the recipe solves.
+    steps : tuple of KeyStep
+        The key steps in order; at least one.
+    n_successes : int
+        Successful runs in the cluster, repeats counted.
+    n_distinct : int
+        Distinct sequences among them.
+    kind : {"profile", "strict", "beam", "medoid", "single"}
+        How it was made. ``strict`` is an exact longest common subsequence of all members, ``beam`` a common
+        subsequence that may not be a longest one. ``medoid``: nothing was shared widely enough, so the most central
+        run stands in. ``single``: the cluster holds one distinct sequence.
+    """
+
+    recipe_id: str
+    task_id: str
+    steps: tuple[KeyStep, ...]
+    n_successes: int
+    n_distinct: int
+    kind: str
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ProgressLabels:
+    """Progress after each step of one trajectory, and why.
+
+    Attributes
+    ----------
+    trajectory_id : str
+        The labelled run.
+    progress : float32 array, shape (n_steps,)
+        Share of the task done after the step, 0..1, never decreasing; NaN throughout where there is no label.
+    key_step : bool array, shape (n_steps,)
+        True where the step is matched with a key step of the recipe.
+    position : int32 array, shape (n_steps,)
+        Number of the matched key step, counted from 1; 0 where the step matches none.
+    recipe : str or None
+        ``recipe_id`` of the recipe that the run was measured against; None where there is no label.
+    matched : int
+        Number of key steps that were matched.
+    of : int
+        Number of key steps of the recipe.
+    reason : str or None
+        Why there is no label; None where there is one.
+    """
+
+    trajectory_id: str
+    progress: npt.NDArray[np.float32]
+    key_step: npt.NDArray[np.bool_]
+    position: npt.NDArray[np.int32]
+    recipe: str | None
+    matched: int
+    of: int
+    reason: str | None
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -5,6 +5,7 @@
 
 namespace progrm_fast {
 
+void bind_consensus(pybind11::module_& m);
 void bind_lcs(pybind11::module_& m);
 
 }  // namespace progrm_fast

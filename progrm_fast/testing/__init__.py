@@ -1,1 +1,4 @@
-"""Cases and peers shared by tests, benchmarks and `progrm-fast bench`; library code never imports this."""
+"""Plain references, cases and peers, shared by tests, benchmarks and `progrm-fast bench`.
+
+Library code never imports it.
+"""

@@ -1,0 +1,97 @@
+// Arguments of the LCS bindings: checked views of NumPy arrays, and calls without the GIL that answer Ctrl-C.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "lcs/lcs.h"
+
+namespace progrm_fast::bindings {
+
+namespace py = pybind11;
+
+using IntArray = py::array_t<int32_t, py::array::c_style>;
+using OffsetArray = py::array_t<int64_t, py::array::c_style>;
+
+[[noreturn]] inline void refuse(const std::string& argument, const std::string& expected, const std::string& got) {
+  throw py::value_error(argument + ": expected " + expected + ", got " + got);
+}
+
+inline void check_offsets(const OffsetArray& offsets, const char* argument, int64_t end, bool must_cover) {
+  if (offsets.ndim() != 1 || offsets.size() == 0) {
+    refuse(argument, "one dimension and at least one entry", std::to_string(offsets.size()) + " entries");
+  }
+  const int64_t* o = offsets.data();
+  for (py::ssize_t i = 1; i < offsets.size(); ++i) {
+    if (o[i] < o[i - 1])
+      refuse(argument, "offsets that never decrease", std::to_string(o[i]) + " after " + std::to_string(o[i - 1]));
+  }
+  const int64_t first = o[0], last = o[offsets.size() - 1];
+  if (first < 0 || last > end || (must_cover && (first != 0 || last != end))) {
+    refuse(argument, std::string(must_cover ? "offsets from 0 to " : "offsets within 0 to ") + std::to_string(end),
+           std::to_string(first) + " to " + std::to_string(last));
+  }
+}
+
+inline lcs::Sequences sequences(const IntArray& symbols, const OffsetArray& offsets, const char* argument) {
+  if (symbols.ndim() != 1) refuse(argument, "symbols of one dimension", std::to_string(symbols.ndim()));
+  check_offsets(offsets, argument, symbols.size(), true);
+  return {symbols.data(), offsets.data(), offsets.size() - 1};
+}
+
+inline lcs::Groups groups(const OffsetArray& offsets, const char* argument, int64_t n_sequences) {
+  check_offsets(offsets, argument, n_sequences, false);
+  return {offsets.data(), offsets.size() - 1};
+}
+
+inline lcs::RunOptions run_options(int workers) {
+  if (workers < 1) refuse("workers", "at least 1", std::to_string(workers));
+  lcs::RunOptions run;
+  run.workers = workers;
+  run.interrupted = [] {
+    const py::gil_scoped_acquire gil;
+    return PyErr_CheckSignals() != 0;
+  };
+  return run;
+}
+
+// Runs `body` without the GIL; a Ctrl-C that came meanwhile is raised where it is held again.
+template <typename Body>
+void without_gil(Body body) {
+  try {
+    const py::gil_scoped_release release;
+    body();
+  } catch (const lcs::Interrupted&) {
+    throw py::error_already_set();
+  }
+}
+
+// Calls body(T* data) with the element type of a writable, contiguous array of `size` unsigned integers.
+template <typename Body>
+void with_unsigned(py::array& out, int64_t size, Body body) {
+  if (!(out.flags() & py::array::c_style) || !out.writeable() || out.size() != size) {
+    refuse("out", "a writable C-contiguous array of " + std::to_string(size) + " entries",
+           std::to_string(out.size()) + " entries");
+  }
+  void* data = out.mutable_data();
+  if (py::isinstance<py::array_t<uint8_t>>(out)) {
+    without_gil([&] { body(static_cast<uint8_t*>(data)); });
+  } else if (py::isinstance<py::array_t<uint16_t>>(out)) {
+    without_gil([&] { body(static_cast<uint16_t*>(data)); });
+  } else if (py::isinstance<py::array_t<uint32_t>>(out)) {
+    without_gil([&] { body(static_cast<uint32_t*>(data)); });
+  } else {
+    refuse("out", "uint8, uint16 or uint32", py::str(out.dtype()));
+  }
+}
+
+inline const lcs::Relation& or_equality(const lcs::Relation* match) {
+  static const lcs::Relation equality = lcs::Relation::equality();
+  return match ? *match : equality;
+}
+
+}  // namespace progrm_fast::bindings

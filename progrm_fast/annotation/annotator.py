@@ -1,0 +1,131 @@
+"""The annotator: trajectories in, progress labels out, more trajectories at any time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from progrm_fast._gc import paused_gc
+from progrm_fast.annotation.config import AnnotatorConfig
+from progrm_fast.annotation.labels import label_runs
+from progrm_fast.annotation.library import RecipeLibrary
+from progrm_fast.annotation.recipes import Evidence, Texts, fit_tasks
+from progrm_fast.annotation.symbols import Symbolizer
+from progrm_fast.records import ProgressLabels, Trajectory
+
+__all__ = ["ProgressAnnotator"]
+
+
+class ProgressAnnotator:
+    """Learn recipes from successful trajectories and label any trajectory with its progress.
+
+    >>> annotator = ProgressAnnotator(weights="uniform")
+    >>> labels = annotator.fit_annotate(trajectories)  # doctest: +SKIP
+
+    Parameters
+    ----------
+    config : AnnotatorConfig, optional
+        All options in one record.
+    workers : int
+        At most this many threads; the labels are the same for any number.
+    library : RecipeLibrary, optional
+        Recipes to start from, for labelling or for ``partial_fit``; its configuration is used.
+    **options
+        Single options of ``AnnotatorConfig`` by name, on top of ``config``.
+
+    Attributes
+    ----------
+    config : AnnotatorConfig
+    library : RecipeLibrary
+        What has been learned.
+
+    Raises
+    ------
+    TypeError
+        For an option that does not exist.
+    ValueError
+        For a value out of range, or options given together with a library that was made with others.
+    """
+
+    def __init__(
+        self,
+        config: AnnotatorConfig | None = None,
+        *,
+        workers: int = 1,
+        library: RecipeLibrary | None = None,
+        **options: Any,
+    ) -> None:
+        if config is not None and not isinstance(config, AnnotatorConfig):
+            raise TypeError(f"config: expected an AnnotatorConfig, got {type(config).__name__}")
+        if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+            raise ValueError(f"workers: expected an integer of at least 1, got {workers!r}")
+        base = config if config is not None else library.config if library is not None else AnnotatorConfig()
+        self.config = replace(base, **options)
+        if library is not None and self.config.hash != library.config.hash:
+            ours, theirs = self.config.to_json(), library.config.to_json()
+            differ = [f"{name}={theirs[name]!r}, got {ours[name]!r}" for name in ours if ours[name] != theirs[name]]
+            raise ValueError(f"config: expected the options that the library was made with: {'; '.join(differ)}")
+        self.workers = workers
+        self.library = library if library is not None else RecipeLibrary(self.config)
+        self._symbolizer = Symbolizer(self.config)
+
+    def fit(self, trajectories: Iterable[Trajectory]) -> ProgressAnnotator:
+        """Learn recipes from these trajectories alone, forgetting what was learned before."""
+        self.library = RecipeLibrary(self.config)
+        return self.partial_fit(trajectories)
+
+    def partial_fit(self, trajectories: Iterable[Trajectory]) -> ProgressAnnotator:
+        """Add trajectories to what was learned before.
+
+        Any sequence of calls gives, bit for bit, what ``fit`` gives for all their trajectories together. The cost is
+        that of the tasks among the new trajectories, with all the successes they have by now.
+        """
+        runs = list(trajectories)
+        with paused_gc():
+            self._learn(runs, self._texts(runs))
+        return self
+
+    def annotate(self, trajectories: Iterable[Trajectory]) -> list[ProgressLabels]:
+        """Label trajectories, in their order, with the recipes learned so far."""
+        runs = list(trajectories)
+        with paused_gc():
+            return self._label(runs, self._texts(runs))
+
+    def fit_annotate(self, trajectories: Iterable[Trajectory]) -> list[ProgressLabels]:
+        """``fit``, then ``annotate`` the same trajectories, reading each step once."""
+        runs = list(trajectories)
+        with paused_gc():
+            texts = self._texts(runs)
+            self.library = RecipeLibrary(self.config)
+            self._learn(runs, texts)
+            return self._label(runs, texts)
+
+    def _texts(self, trajectories: Sequence[Trajectory]) -> list[Texts]:
+        for index, trajectory in enumerate(trajectories):
+            if not isinstance(trajectory, Trajectory):
+                got = type(trajectory).__name__
+                raise TypeError(f"trajectories[{index}]: expected a Trajectory, got {got}")
+        return [self._symbolizer.step_texts(trajectory) for trajectory in trajectories]
+
+    def _label(self, trajectories: Sequence[Trajectory], texts: Sequence[Texts]) -> list[ProgressLabels]:
+        return label_runs(trajectories, texts, self.library.tasks, self.config, self.workers)
+
+    def _learn(self, trajectories: Sequence[Trajectory], texts: Sequence[Texts]) -> None:
+        touched: dict[str, Evidence] = {}
+        changed = set()
+        for trajectory, run in zip(trajectories, texts, strict=True):
+            task_id = trajectory.task_id
+            evidence = touched.get(task_id)
+            if evidence is None:
+                known = self.library.tasks.get(task_id)
+                evidence = touched[task_id] = known.evidence.copy() if known is not None else Evidence()
+                if known is None:
+                    changed.add(task_id)
+            if trajectory.success is True:
+                evidence.add(run, trajectory.goal)
+                changed.add(task_id)
+        evidence_of = {task_id: evidence for task_id, evidence in touched.items() if task_id in changed}
+        fitted = fit_tasks(evidence_of, self.config, self.workers)
+        # A new dictionary, so that a label being made elsewhere never sees half of the change.
+        self.library.tasks = {**self.library.tasks, **{task.task_id: task for task in fitted}}

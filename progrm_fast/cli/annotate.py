@@ -1,0 +1,275 @@
+"""``progrm-fast annotate``: label a file of trajectories with progress."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import click
+
+from progrm_fast._gc import paused_gc
+from progrm_fast.annotation.annotator import ProgressAnnotator
+from progrm_fast.annotation.config import AnnotatorConfig
+from progrm_fast.annotation.library import RecipeLibrary
+from progrm_fast.io.files import atomic_writer, display_name
+from progrm_fast.io.jsonl import read_trajectories, write_labelled
+from progrm_fast.records import ProgressLabels, Trajectory
+
+__all__ = ["annotate"]
+
+_DEFAULT = AnnotatorConfig()
+
+
+def _fields(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    return tuple(name.strip() for name in value.split(",") if name.strip()) if value else None
+
+
+def _screen_key(ctx: click.Context, param: click.Parameter, value: str) -> str | None:
+    return None if value == "none" else value
+
+
+_SHARE = click.FloatRange(0, 1)
+
+# Options of AnnotatorConfig under the same name.
+_CONFIG_OPTIONS = [
+    click.option(
+        "--fields",
+        callback=_fields,
+        metavar="A,B.C",
+        help="Fields of the action that make its symbol. [default: all of it]",
+    ),
+    click.option(
+        "--screen-key",
+        callback=_screen_key,
+        default=_DEFAULT.screen_key or "none",
+        metavar="result|observation|none|FIELD",
+        help="What of the screen is joined to the action: what the step led to, what it was taken on, or a field.",
+    ),
+    click.option(
+        "--drop-repeats/--keep-repeats",
+        default=_DEFAULT.drop_repeats,
+        help="Pass over steps that repeat the one before and led to the same screen.",
+    ),
+    click.option(
+        "--mask-share",
+        type=_SHARE,
+        default=_DEFAULT.mask_share,
+        help="Mask words that a smaller share of a task's successes use; 0 masks nothing.",
+    ),
+    click.option(
+        "--mask-min-runs",
+        type=click.IntRange(1),
+        default=_DEFAULT.mask_min_runs,
+        help="Mask where goals differ, or with so many successes.",
+    ),
+    click.option(
+        "--match",
+        type=click.Choice(["exact", "text"]),
+        default=_DEFAULT.match,
+        help="Steps match when their texts are equal, or similar.",
+    ),
+    click.option(
+        "--text-threshold", type=_SHARE, default=_DEFAULT.text_threshold, help="Least similarity of matching texts."
+    ),
+    click.option(
+        "--similarity",
+        type=click.Choice(["max", "min", "dice", "jaccard"]),
+        default=_DEFAULT.similarity,
+        help="LCS of two runs over their longer length, ...",
+    ),
+    click.option(
+        "--similarity-threshold",
+        type=_SHARE,
+        default=_DEFAULT.similarity_threshold,
+        help="Least mean similarity of runs that share a recipe.",
+    ),
+    click.option(
+        "--max-members",
+        type=click.IntRange(1),
+        default=_DEFAULT.max_members,
+        help="Distinct successes of a task to cluster at most.",
+    ),
+    click.option(
+        "--recipe",
+        type=click.Choice(["profile", "strict"]),
+        default=_DEFAULT.recipe,
+        help="Steps most runs of a cluster share, or a common subsequence of all.",
+    ),
+    click.option(
+        "--min-support", type=_SHARE, default=_DEFAULT.min_support, help="Least share of runs that take a key step."
+    ),
+    click.option(
+        "--weights",
+        type=click.Choice(["uniform", "time"]),
+        default=_DEFAULT.weights,
+        help="Key step k of R is worth k / R, or when runs reach it.",
+    ),
+    click.option(
+        "--complete-success/--no-complete-success",
+        default=_DEFAULT.complete_success,
+        help="Label the last step of a success 1.",
+    ),
+    click.option(
+        "--failure-credit",
+        type=click.Choice(["matched", "last"]),
+        default=_DEFAULT.failure_credit,
+        help="What a failure is paid for: the key steps it matched, or the last one.",
+    ),
+    click.option(
+        "--cap-failures/--no-cap-failures",
+        default=_DEFAULT.cap_failures,
+        help="Keep failures below the last key step.",
+    ),
+    click.option(
+        "--unfinished",
+        type=click.Choice(["failure", "none"]),
+        default=_DEFAULT.unfinished,
+        help="Label runs that are not over like failures, or not.",
+    ),
+    click.option(
+        "--min-successes",
+        type=click.IntRange(1),
+        default=_DEFAULT.min_successes,
+        help="A task with fewer successes gives no label.",
+    ),
+]
+
+_READING_OPTIONS = [
+    click.option("--id-field", default="trajectory_id", help="Field that names a run."),
+    click.option("--group-by", default="task_id", help="Field that runs of one task share."),
+    click.option("--success-field", default="success", help="Field that says whether the run succeeded."),
+    click.option("--success-threshold", type=float, help="The field is a number; success is at least this."),
+    click.option("--on-error", type=click.Choice(["stop", "skip"]), default="stop", help="What a bad line does."),
+]
+
+
+_Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def _options(options: Sequence[_Decorator]) -> _Decorator:
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("input", metavar="IN")
+@click.option("-o", "--output", required=True, help="Where to write; .gz and .zst compress, - is standard output.")
+@click.option(
+    "--recipes",
+    metavar="FILE",
+    help="Label with the recipes in FILE; while it does not exist, learn them from IN and write them to it.",
+)
+@click.option(
+    "--workers", type=click.IntRange(1), default=1, help="Threads; the labels are the same for any number."
+)
+@click.option("--quiet", is_flag=True, help="No progress bar and no closing summary.")
+@_options(_READING_OPTIONS)
+@_options(_CONFIG_OPTIONS)
+@click.pass_context
+@paused_gc()  # to the end, when the records are gone again
+def annotate(
+    ctx: click.Context,
+    /,
+    input: str,
+    output: str,
+    recipes: str | None,
+    workers: int,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Label every step of the trajectories in IN with progress, 0 to 1.
+
+    IN is JSONL (plain, gzip or zstd; - is standard input): one object a line with trajectory_id, task_id, success and
+    steps, each with an action; or chat records with messages. The output has the same lines in the same order; each
+    step gains `progress` and `key_step`, each trajectory an `annotation`.
+
+    \b
+    Examples:
+      progrm-fast annotate runs.jsonl.gz -o labelled.jsonl.gz
+      progrm-fast annotate runs.jsonl -o - --recipe strict --weights uniform | head
+      progrm-fast annotate web.jsonl -o out.jsonl --fields type,target.id,target.text
+      progrm-fast annotate chats.jsonl -o out.jsonl --success-field reward --success-threshold 1
+      progrm-fast annotate runs.jsonl -o out.jsonl --recipes recipes.json  # learns, and keeps what it learned
+      progrm-fast annotate new.jsonl -o new_out.jsonl --recipes recipes.json  # labels with it
+    """
+    started = time.perf_counter()
+    reading = {name: options.pop(name) for name in ("id_field", "group_by", "success_field", "success_threshold")}
+    if recipes and os.path.realpath(recipes) == os.path.realpath(output):
+        raise ValueError(f"--recipes: expected another file than the labels', got {recipes!r} for both")
+    learn = recipes is None or not os.path.lexists(recipes)
+    annotator = _annotator(ctx, None if learn else recipes, options, workers)
+    skipped: list[str] = []
+    source = read_trajectories(input, **reading, on_error=options.pop("on_error"), skipped=skipped)
+    # The output first: a place that cannot be written is better known early.
+    with atomic_writer(output) as stream:
+        try:
+            trajectories = list(_bar(source, "read", quiet))
+        finally:
+            for message in skipped:
+                click.echo(f"left out: {message}", err=True)
+        labels = annotator.fit_annotate(trajectories) if learn else annotator.annotate(trajectories)
+        write_labelled(stream, _bar(trajectories, "write", quiet), labels, annotator.config.hash)
+        if learn and recipes is not None:  # before the labels take their place, so that a failure leaves neither
+            annotator.library.save(recipes)
+    if not quiet:
+        seconds = time.perf_counter() - started
+        click.echo(_summary(trajectories, labels, annotator.library, len(skipped), seconds), err=True)
+        if learn and recipes is not None:
+            click.echo(f"learned these recipes from {display_name(input)} and wrote them to {recipes}", err=True)
+
+
+def _annotator(ctx: click.Context, recipes: str | None, options: dict[str, Any], workers: int) -> ProgressAnnotator:
+    config_options = {name: value for name, value in options.items() if name != "on_error"}
+    if recipes is None:
+        return ProgressAnnotator(workers=workers, **config_options)
+    # The library knows how its recipes were made; an option given beside it may repeat that, not contradict it.
+    given = {
+        name: value
+        for name, value in config_options.items()
+        if ctx.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE
+    }
+    return ProgressAnnotator(library=RecipeLibrary.load(recipes), workers=workers, **given)
+
+
+def _bar(items: Iterable[Trajectory], what: str, quiet: bool) -> Iterable[Trajectory]:
+    if quiet or not sys.stderr.isatty():
+        return items
+    from tqdm import tqdm
+
+    bar: Iterable[Trajectory] = tqdm(items, desc=what, unit=" trajectories", leave=False)
+    return bar
+
+
+def _summary(
+    trajectories: Sequence[Trajectory],
+    labels: Sequence[ProgressLabels],
+    library: RecipeLibrary,
+    n_skipped: int,
+    seconds: float,
+) -> str:
+    task_ids = {trajectory.task_id for trajectory in trajectories}
+    used = [library.tasks[task_id].recipes for task_id in task_ids if task_id in library.tasks]
+    recipes = [recipe for of_task in used for recipe in of_task]
+    single = {recipe.recipe_id for recipe in recipes if recipe.n_successes == 1}
+    labelled = [label for label in labels if label.recipe is not None]
+    on_single = sum(label.recipe in single for label in labelled)
+    n_steps = sum(len(trajectory.steps) for trajectory in trajectories)
+    rows = [
+        ("trajectories", f"{len(trajectories):,}" + (f" ({n_skipped:,} bad lines left out)" if n_skipped else "")),
+        ("tasks", f"{len(task_ids):,}"),
+        ("tasks without a success", f"{len(task_ids) - sum(bool(of_task) for of_task in used):,}"),
+        ("labelled", f"{len(labelled):,}"),
+        ("resting on a single success", f"{on_single / max(len(labelled), 1):.1%} of the labelled"),
+        ("recipes", f"{len(recipes):,}"),
+        ("mean recipe length", f"{sum(map(len, recipes)) / max(len(recipes), 1):.1f} key steps"),
+        ("steps per second", f"{n_steps / seconds:,.0f}"),
+    ]
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)

@@ -1,0 +1,40 @@
+"""``progrm-fast doctor``: what is installed, and what this machine can run."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+
+import click
+
+from progrm_fast import __version__
+from progrm_fast.lcs import active_isa, available_isas
+
+__all__ = ["doctor"]
+
+_PACKAGES = ("numpy", "scipy", "rapidfuzz", "orjson", "zstandard", "torch", "triton", "transformers", "matplotlib")
+
+
+@click.command()
+def doctor() -> None:
+    """Print versions, compiled instruction sets and backends, for a bug report."""
+    rows = [
+        ("progrm_fast", __version__),
+        ("python", f"{platform.python_version()} ({platform.python_implementation()})"),
+        ("machine", f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"),
+        *((name, _version(name)) for name in _PACKAGES),
+    ]
+    for name, runs in available_isas().items():
+        state = "in use" if name == active_isa() else "available" if runs else "not on this machine"
+        rows.append((f"LCS {name}", state))
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        click.echo(f"{name:<{width}}  {value}")
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
