@@ -132,6 +132,7 @@ void bind_lcs(py::module_& m) {
         return false;
       },
       py::arg("name"));
+  m.def("isa_lane_groups_run", &isa::lane_groups_run, py::arg("name"));
   m.def("isa_active", [] { return std::string(isa::active().name); });
   m.def("isa_force", &isa::force, py::arg("name"));
 }

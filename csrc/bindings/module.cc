@@ -3,7 +3,8 @@
 
 #include <pybind11/pybind11.h>
 
-PYBIND11_MODULE(_C, m) {
+// No state but atomics, so that free-threaded CPython need not bring its lock back.
+PYBIND11_MODULE(_C, m, pybind11::mod_gil_not_used()) {
   m.doc() = "Compiled core of progrm_fast.";
   progrm_fast::bind_consensus(m);
   progrm_fast::bind_lcs(m);

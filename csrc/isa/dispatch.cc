@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <cstring>
 #include <stdexcept>
 #include <string>
 
@@ -37,6 +38,7 @@ constexpr Variant kVariants[] = {
 constexpr int kCount = sizeof(kVariants) / sizeof(kVariants[0]);
 
 std::atomic<const Variant*> chosen{nullptr};
+std::atomic<int64_t> lane_groups[kCount];
 
 const Variant& automatic() {
   for (const Variant& variant : kVariants) {
@@ -71,5 +73,18 @@ const Variant& active() {
 }
 
 void force(const std::string& name) { chosen.store(&by_name(name, "name"), std::memory_order_release); }
+
+void count_lane_group(const Kernels& kernels) {
+  for (int v = 0; v < kCount; ++v) {
+    if (std::strcmp(kVariants[v].name, kernels.name) == 0) lane_groups[v].fetch_add(1, std::memory_order_relaxed);
+  }
+}
+
+int64_t lane_groups_run(const std::string& name) {
+  for (int v = 0; v < kCount; ++v) {
+    if (name == kVariants[v].name) return lane_groups[v].load(std::memory_order_relaxed);
+  }
+  return 0;
+}
 
 }  // namespace progrm_fast::isa

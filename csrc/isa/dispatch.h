@@ -1,6 +1,7 @@
 // The one table of the core's implementations: list, detect, choose, force by name.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "isa/kernels.h"
@@ -25,5 +26,9 @@ const Variant& active();
 // Forces a variant by name for the whole process; "auto" goes back to the automatic choice. Throws
 // std::invalid_argument for an unknown name or one that does not run here.
 void force(const std::string& name);
+
+// Proof of what ran: counts a lane group against the variant that bears the name of its code.
+void count_lane_group(const Kernels& kernels);
+int64_t lane_groups_run(const std::string& name);
 
 }  // namespace progrm_fast::isa

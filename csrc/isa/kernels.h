@@ -27,6 +27,7 @@ constexpr int kMaxWords = 8;    // of a group kept in registers; longer queries 
 constexpr int kWordBits = 63;
 
 struct Kernels {
+  const char* name;  // from the target region itself
   int vector_bytes;
   int min_lane_bits;
 

@@ -9,6 +9,8 @@
 #include "isa/kernels.h"
 
 #define PROGRM_FAST_ISA avx512
+#define PROGRM_FAST_QUOTED(name) #name
+#define PROGRM_FAST_TEXT(name) PROGRM_FAST_QUOTED(name)
 #define PROGRM_FAST_INLINE inline __attribute__((always_inline))
 
 #if !defined(__clang__)  // GCC 12 takes the undefined operand in its own header for a mistake

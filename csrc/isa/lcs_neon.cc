@@ -9,6 +9,8 @@
 #include "isa/kernels.h"
 
 #define PROGRM_FAST_ISA neon
+#define PROGRM_FAST_QUOTED(name) #name
+#define PROGRM_FAST_TEXT(name) PROGRM_FAST_QUOTED(name)
 #define PROGRM_FAST_INLINE inline __attribute__((always_inline))
 
 // clang-format off: the order of these is what they are for

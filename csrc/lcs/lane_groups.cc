@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cstring>
 #include <stdexcept>
+#include <string>
+
+#include "isa/dispatch.h"
 
 namespace progrm_fast::lcs {
 namespace {
@@ -120,6 +123,7 @@ int64_t SortedChunk::first_in_lanes_of(int lane_bits) const {
 
 isa::LaneTable LaneTableBuilder::build(const SortedChunk& chunk, const LaneGroup& group, Side side,
                                        int64_t first_position, int64_t last_position) {
+  isa::count_lane_group(kernels_);
   const int lane_bits = std::min(group.lane_bits, 64);
   const int64_t n_words =
       group.one_word() ? 1 : (last_position - first_position + isa::kWordBits - 1) / isa::kWordBits;

@@ -247,7 +247,14 @@ void transpose(const uint8_t* from, int64_t stride, int64_t rows, int64_t column
 }  // namespace
 
 constexpr Kernels kernels() {
-  return {kVectorBytes, kMinLaneBits, lengths, lengths_words, align, widen, transpose};
+  return {PROGRM_FAST_TEXT(PROGRM_FAST_ISA),
+          kVectorBytes,
+          kMinLaneBits,
+          lengths,
+          lengths_words,
+          align,
+          widen,
+          transpose};
 }
 
 }  // namespace progrm_fast::isa::PROGRM_FAST_ISA

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import progrm_fast
-from progrm_fast import SymbolBatch, lcs
+from progrm_fast import _C, SymbolBatch, lcs
 from progrm_fast.lcs import (
     lcs_align,
     lcs_condensed,
@@ -209,6 +209,20 @@ def test_forcing_an_implementation_is_visible(isa):
     assert lcs.active_isa() == isa
 
 
+def test_the_forced_implementation_is_the_one_that_ran(isa):
+    def counts():
+        return {name: _C.isa_lane_groups_run(name) for name in ISAS}
+
+    def ran(call):
+        before = counts()
+        call()
+        return [name for name, count in counts().items() if count > before[name]]
+
+    expected = [] if isa == "reference" else [isa]
+    assert ran(lambda: lcs_lengths([[A, B], [B] * 70])) == expected
+    assert ran(lambda: lcs_align([[A, B]], [[A], [B] * 20])) == expected
+
+
 def test_the_environment_names_the_implementation(isa):
     script = "from progrm_fast import lcs; print(lcs.active_isa())"
     env = {**os.environ, "PROGRM_FAST_ISA": isa}
@@ -250,6 +264,17 @@ def test_ctrl_c_is_answered_in_one_long_pair_and_in_many(workers):
     # A hang is what this catches: the bound is far above the 0.05 s between two looks at the signal.
     assert _seconds_until_interrupted(lambda: lcs_lengths(long[:1], long[1:], workers=workers)) < 5
     assert _seconds_until_interrupted(lambda: lcs_lengths(many, workers=workers)) < 5
+
+
+def test_a_forked_child_computes_what_its_parent_does(isa):
+    rng = np.random.default_rng(0)
+    n, workers = (1500, 2) if isa != "reference" else (20, 2)
+    batch = SymbolBatch.from_sequences([rng.integers(0, 20, 30) for _ in range(n)])
+    expected = lcs_lengths(batch, workers=workers)  # starts threads, which must not be missed by the child
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if np.array_equal(lcs_lengths(batch, workers=workers), expected) else 1)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_the_gil_is_released():
