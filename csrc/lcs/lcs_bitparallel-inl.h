@@ -214,6 +214,9 @@ void transpose(const uint8_t* from, int64_t stride, int64_t rows, int64_t column
   constexpr int64_t kWidth = sizeof(Bytes);
   for (int64_t c0 = 0; c0 < columns; c0 += kWidth) {
     for (int64_t r0 = 0; r0 < rows; r0 += 16) {
+      if (r0 % 64 == 0) {  // the lines that the next 64 rows are written to
+        for (int64_t c = c0; c < c0 + kWidth && c < columns; ++c) __builtin_prefetch(to_rows[c] + r0 + 64, 1);
+      }
       Bytes even[16], odd[16];
       for (int i = 0; i < 16; ++i) std::memcpy(&even[i], from + (r0 + i) * stride + c0, kWidth);
       const auto interleave = [](const Bytes* in, Bytes* out) __attribute__((always_inline)) {

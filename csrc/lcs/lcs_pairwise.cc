@@ -10,7 +10,7 @@
 namespace progrm_fast::lcs {
 namespace {
 
-constexpr int64_t kLargestChunk = 1024;  // a tile of bytes then stays in a second-level cache
+constexpr int64_t kLargestChunk = 512;  // a tile of bytes then stays in a second-level cache
 constexpr int64_t kSmallestChunk = 128;
 
 int64_t steps(const Sequences& batch) { return batch.offsets[batch.count] - batch.offsets[0]; }
