@@ -19,37 +19,55 @@ PROGRM_FAST_INLINE F8 shift_down(F8 x, F8 fill) {
 
 // Running moments around a shift that is itself one of the elements: constants give exactly zero.
 struct RunningMoments {
-  D8 sum{}, sum_of_squares{};
+  D4 sum{}, sum_of_squares{};
   std::int64_t count = 0;
   float shift = 0;
-
-  PROGRM_FAST_INLINE void add(RunningMoments& self, F8 x, I8 valid, const std::uint8_t* bytes) {
-    std::uint64_t packed;
-    std::memcpy(&packed, bytes, sizeof packed);
-    if (packed == 0) return;
-    if (self.count == 0) self.shift = x[__builtin_ctzll(packed) / 8];
-    self.count += static_cast<std::int64_t>((packed * 0x0101010101010101ull) >> 56);
-    const D8 d = __builtin_convertvector(select(valid, x, splat(self.shift)), D8) -
-                 splat_double(static_cast<double>(self.shift));
-    self.sum += d;
-    self.sum_of_squares += d * d;
-  }
-
-  static scan::Moments result(const RunningMoments& self) {
-    scan::Moments moments;
-    if (self.count == 0) return moments;
-    double sum = 0, sum_of_squares = 0;
-    for (int i = 0; i < 8; ++i) {
-      sum += self.sum[i];
-      sum_of_squares += self.sum_of_squares[i];
-    }
-    moments.count = static_cast<double>(self.count);
-    moments.mean = static_cast<double>(self.shift) + sum / moments.count;
-    const double m2 = sum_of_squares - sum * (sum / moments.count);
-    moments.m2 = m2 < 0 ? 0 : m2;  // keeps NaN
-    return moments;
-  }
 };
+
+// Adds the valid ones of x[0, n). The order of additions depends on n and the position only.
+static inline void accumulate(const float* x, const std::uint8_t* bytes, std::int64_t n, RunningMoments& moments) {
+  std::int64_t i = 0;
+  if (moments.count == 0) {
+    while (i < n && bytes[i] == 0) ++i;
+    if (i == n) return;
+    moments.shift = x[i];
+    i = 0;
+  }
+  const F8 shift = splat(moments.shift);
+  const D4 shift_double = splat_double(static_cast<double>(moments.shift));
+  D4 sum = moments.sum, sum_of_squares = moments.sum_of_squares;
+  std::uint64_t count = 0;
+  for (; i + 8 <= n; i += 8) {
+    const F8 chosen = select(mask_of_bytes(bytes + i), load<F8>(x + i), shift);
+    const D4 low = low_half(chosen) - shift_double, high = high_half(chosen) - shift_double;
+    sum += low + high;
+    sum_of_squares += low * low + high * high;
+    count += (load<std::uint64_t>(bytes + i) * 0x0101010101010101ull) >> 56;
+  }
+  for (; i < n; ++i) {
+    if (bytes[i] == 0) continue;
+    const double d = static_cast<double>(x[i]) - static_cast<double>(moments.shift);
+    sum += D4{d, 0, 0, 0};
+    sum_of_squares += D4{d * d, 0, 0, 0};
+    ++count;
+  }
+  moments.sum = sum;
+  moments.sum_of_squares = sum_of_squares;
+  moments.count += static_cast<std::int64_t>(count);
+}
+
+static inline scan::Moments result_of(const RunningMoments& moments) {
+  scan::Moments result;
+  if (moments.count == 0) return result;
+  const double sum = (moments.sum[0] + moments.sum[1]) + (moments.sum[2] + moments.sum[3]);
+  const double sum_of_squares = (moments.sum_of_squares[0] + moments.sum_of_squares[1]) +
+                                (moments.sum_of_squares[2] + moments.sum_of_squares[3]);
+  result.count = static_cast<double>(moments.count);
+  result.mean = static_cast<double>(moments.shift) + sum / result.count;
+  const double m2 = sum_of_squares - sum * (sum / result.count);
+  result.m2 = m2 < 0 ? 0 : m2;  // keeps NaN
+  return result;
+}
 
 // Input elements [first, first + n) of one row as fp32 or bytes: in place where they already are that, else
 // converted.
@@ -89,18 +107,13 @@ struct ScanConstants {
   double power[9];  // c^k
 };
 
-struct ScanState {
-  double u = 0;
-  RunningMoments moments;
-};
-
 struct BlockOutput {
   F8 advantages, returns;
 };
 
 template <bool kValues>
 PROGRM_FAST_INLINE BlockOutput scan_block(const ScanConstants& k, F8 r, F8 v, const std::uint8_t* bytes,
-                                          ScanState& state) {
+                                          double& u) {
   const I8 valid = mask_of_bytes(bytes);
   const F8 zero = splat(0), one = splat(1);
   F8 a = select(valid, splat(k.c), one);
@@ -111,10 +124,10 @@ PROGRM_FAST_INLINE BlockOutput scan_block(const ScanConstants& k, F8 r, F8 v, co
   a *= shift_down<2>(a, one);
   b += a * shift_down<4>(b, zero);
   a *= shift_down<4>(a, one);
-  const F8 u_next = shift_down<1>(b, zero) + shift_down<1>(a, one) * splat(static_cast<float>(state.u));
+  const F8 u_next = shift_down<1>(b, zero) + shift_down<1>(a, one) * splat(static_cast<float>(u));
   std::uint64_t packed;
   std::memcpy(&packed, bytes, sizeof packed);
-  state.u = static_cast<double>(b[0]) + k.power[(packed * 0x0101010101010101ull) >> 56] * state.u;
+  u = static_cast<double>(b[0]) + k.power[(packed * 0x0101010101010101ull) >> 56] * u;
   BlockOutput out;
   const F8 returns = r + u_next;
   out.returns = select(valid, returns, zero);
@@ -148,8 +161,9 @@ static void scan_rows(const scan::ScanArgs& args, std::int64_t row_begin, std::i
   alignas(8) std::uint8_t m8[8];
 
   for (std::int64_t row = row_begin; row < row_end; ++row) {
-    ScanState state;
-    if (args.last_values != nullptr) state.u = args.gamma * static_cast<double>(args.last_values[row]);
+    double u = 0;
+    RunningMoments moments;
+    if (args.last_values != nullptr) u = args.gamma * static_cast<double>(args.last_values[row]);
     const simd::Rows& rows = args.rows;
     const std::int64_t reward_first = rows.begin(row, args.rewards.row_stride);
     const std::int64_t value_first = rows.begin(row, args.values.row_stride);
@@ -187,18 +201,15 @@ static void scan_rows(const scan::ScanArgs& args, std::int64_t row_begin, std::i
         }
         BlockOutput out{};
         if (done == nullptr) {
-          out = scan_block<kValues>(k, load<F8>(r_lanes), kValues ? load<F8>(v_lanes) : splat(0), m_lanes, state);
+          out = scan_block<kValues>(k, load<F8>(r_lanes), kValues ? load<F8>(v_lanes) : splat(0), m_lanes, u);
         } else {
           for (int lane = 7; lane >= pad; --lane) {
             if (!m_lanes[lane]) continue;
             const ScalarOutput one =
-                scan_one(k, r_lanes[lane], kValues ? v_lanes[lane] : 0.0f, done[i + lane - pad] != 0, state.u);
+                scan_one(k, r_lanes[lane], kValues ? v_lanes[lane] : 0.0f, done[i + lane - pad] != 0, u);
             out.advantages[lane] = one.advantage;
             out.returns[lane] = one.returns;
           }
-        }
-        if (args.moments != nullptr) {
-          RunningMoments::add(state.moments, out.advantages, mask_of_bytes(m_lanes), m_lanes);
         }
         if (whole) {
           store(returns + first + i, out.returns);
@@ -211,8 +222,9 @@ static void scan_rows(const scan::ScanArgs& args, std::int64_t row_begin, std::i
           }
         }
       }
+      if (args.moments != nullptr) accumulate((kValues ? advantages : returns) + first, m, n, moments);
     }
-    if (args.moments != nullptr) args.moments[row] = RunningMoments::result(state.moments);
+    if (args.moments != nullptr) args.moments[row] = result_of(moments);
   }
 }
 
@@ -223,8 +235,6 @@ static void scan_kernel(const scan::ScanArgs& args, std::int64_t begin, std::int
 static void moments_kernel(const scan::MomentsArgs& args, std::int64_t row_begin, std::int64_t row_end) {
   FloatChunk x_chunk;
   ByteChunk mask_chunk;
-  alignas(32) float x8[8];
-  alignas(8) std::uint8_t m8[8];
   for (std::int64_t row = row_begin; row < row_end; ++row) {
     RunningMoments moments;
     const std::int64_t size = args.rows.size(row);
@@ -232,17 +242,9 @@ static void moments_kernel(const scan::MomentsArgs& args, std::int64_t row_begin
       const std::int64_t n = size - first < kChunk ? size - first : kChunk;
       const float* x = x_chunk.get(args.x, args.rows.begin(row, args.x.row_stride) + first, n);
       const std::uint8_t* m = mask_chunk.get(args.mask, args.rows.begin(row, args.mask.row_stride) + first, n);
-      std::int64_t i = 0;
-      for (; i + 8 <= n; i += 8) RunningMoments::add(moments, load<F8>(x + i), mask_of_bytes(m + i), m + i);
-      if (i < n) {
-        std::memset(x8, 0, sizeof x8);
-        std::memset(m8, 0, sizeof m8);
-        std::memcpy(x8, x + i, static_cast<std::size_t>(n - i) * sizeof(float));
-        std::memcpy(m8, m + i, static_cast<std::size_t>(n - i));
-        RunningMoments::add(moments, load<F8>(x8), mask_of_bytes(m8), m8);
-      }
+      accumulate(x, m, n, moments);
     }
-    args.moments[row] = RunningMoments::result(moments);
+    args.moments[row] = result_of(moments);
   }
 }
 

@@ -5,11 +5,11 @@
 namespace progrm_fast::PROGRM_FAST_ISA_NAMESPACE {
 
 using F8 = float __attribute__((vector_size(32)));
-using D8 = double __attribute__((vector_size(64)));
+using F4 = float __attribute__((vector_size(16)));
+using D4 = double __attribute__((vector_size(32)));
 using I8 = std::int32_t __attribute__((vector_size(32)));
 using U8 = std::uint32_t __attribute__((vector_size(32)));
 using H8 = std::uint16_t __attribute__((vector_size(16)));
-using B8 = std::uint8_t __attribute__((vector_size(8)));
 
 #define PROGRM_FAST_INLINE static inline __attribute__((always_inline))
 
@@ -27,13 +27,27 @@ PROGRM_FAST_INLINE void store(void* p, Vector v) {
 
 PROGRM_FAST_INLINE F8 splat(float x) { return F8{x, x, x, x, x, x, x, x}; }
 
-PROGRM_FAST_INLINE D8 splat_double(double x) { return D8{x, x, x, x, x, x, x, x}; }
+PROGRM_FAST_INLINE D4 splat_double(double x) { return D4{x, x, x, x}; }
+
+PROGRM_FAST_INLINE D4 low_half(F8 x) {
+  return __builtin_convertvector(__builtin_shufflevector(x, x, 0, 1, 2, 3), D4);
+}
+
+PROGRM_FAST_INLINE D4 high_half(F8 x) {
+  return __builtin_convertvector(__builtin_shufflevector(x, x, 4, 5, 6, 7), D4);
+}
 
 // valid ? a : b, lane by lane; `valid` holds 0 or -1.
 PROGRM_FAST_INLINE F8 select(I8 valid, F8 a, F8 b) { return (F8)(((I8)a & valid) | ((I8)b & ~valid)); }
 
+// Lanes 0 or -1 for eight bytes 0 or 1. Every lane tests its own byte of a broadcast half: no widening, which
+// compilers take apart for vectors this narrow.
 PROGRM_FAST_INLINE I8 mask_of_bytes(const std::uint8_t* bytes) {
-  return __builtin_convertvector(load<B8>(bytes), I8) != 0;
+  std::uint32_t half[2];
+  std::memcpy(half, bytes, sizeof half);
+  const U8 all = {half[0], half[0], half[0], half[0], half[1], half[1], half[1], half[1]};
+  constexpr U8 kByte = {0xffu, 0xff00u, 0xff0000u, 0xff000000u, 0xffu, 0xff00u, 0xff0000u, 0xff000000u};
+  return (all & kByte) != 0;
 }
 
 PROGRM_FAST_INLINE F8 from_bfloat16(H8 h) { return (F8)(__builtin_convertvector(h, U8) << 16); }

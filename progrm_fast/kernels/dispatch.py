@@ -28,12 +28,16 @@ _KERNELS = "progrm_fast.kernels"
 _TABLE: dict[tuple[str, str], str] = {
     ("masked_moments", "cpu"): f"{_KERNELS}.whiten.cpu",
     ("masked_moments", "reference"): f"{_KERNELS}.whiten.reference",
+    ("masked_moments", "triton"): f"{_KERNELS}.whiten.triton_kernels",
     ("normalize", "cpu"): f"{_KERNELS}.whiten.cpu",
     ("normalize", "reference"): f"{_KERNELS}.whiten.reference",
+    ("normalize", "triton"): f"{_KERNELS}.whiten.triton_kernels",
     ("normalize_in_place", "cpu"): f"{_KERNELS}.whiten.cpu",
     ("normalize_in_place", "reference"): f"{_KERNELS}.whiten.reference",
+    ("normalize_in_place", "triton"): f"{_KERNELS}.whiten.triton_kernels",
     ("scan", "cpu"): f"{_KERNELS}.scan.cpu",
     ("scan", "reference"): f"{_KERNELS}.scan.reference",
+    ("scan", "triton"): f"{_KERNELS}.scan.triton_kernels",
 }
 
 _DEVICE_BACKEND = {"cuda": "triton", "cpu": "cpu"}
