@@ -28,8 +28,8 @@ T* pointer(std::uintptr_t address) {
 inline simd::View to_view(const std::optional<ViewTuple>& tuple) {
   if (!tuple) return {};
   const auto [address, kind, row_stride] = *tuple;
-  if (kind < 0 || kind > static_cast<int>(simd::Kind::kBits64)) {
-    throw std::invalid_argument("kind: expected 0 to 6, got " + std::to_string(kind));
+  if (kind < 0 || kind > static_cast<int>(simd::Kind::kBool)) {
+    throw std::invalid_argument("kind: expected 0 to 7, got " + std::to_string(kind));
   }
   return {pointer<const void>(address), static_cast<simd::Kind>(kind), row_stride};
 }

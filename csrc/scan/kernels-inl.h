@@ -12,6 +12,9 @@ namespace progrm_fast::PROGRM_FAST_ISA_NAMESPACE {
 // Elements converted to fp32 and byte masks at a time; the buffers stay in the first-level cache.
 constexpr std::int64_t kChunk = 512;
 
+// Eight mask bytes at once, none masked. Multiplying by it adds the bytes up in the top one.
+constexpr std::uint64_t kAllValid = 0x0101010101010101ull;
+
 template <int N>
 PROGRM_FAST_INLINE F8 shift_down(F8 x, F8 fill) {
   return __builtin_shufflevector(x, fill, N, N + 1, N + 2, N + 3, N + 4, N + 5, N + 6, N + 7);
@@ -38,11 +41,14 @@ static inline void accumulate(const float* x, const std::uint8_t* bytes, std::in
   D4 sum = moments.sum, sum_of_squares = moments.sum_of_squares;
   std::uint64_t count = 0;
   for (; i + 8 <= n; i += 8) {
-    const F8 chosen = select(mask_of_bytes(bytes + i), load<F8>(x + i), shift);
+    const std::uint64_t packed = load<std::uint64_t>(bytes + i);
+    if (packed == 0) continue;
+    F8 chosen = load<F8>(x + i);
+    if (packed != kAllValid) chosen = select(mask_of_bytes(bytes + i), chosen, shift);
     const D4 low = low_half(chosen) - shift_double, high = high_half(chosen) - shift_double;
     sum += low + high;
     sum_of_squares += low * low + high * high;
-    count += (load<std::uint64_t>(bytes + i) * 0x0101010101010101ull) >> 56;
+    count += (packed * kAllValid) >> 56;
   }
   for (; i < n; ++i) {
     if (bytes[i] == 0) continue;
@@ -84,9 +90,10 @@ struct FloatChunk {
 struct ByteChunk {
   alignas(32) std::uint8_t buffer[kChunk];
 
-  // Always a copy: bytes other than 0 and 1 count as 1.
+  // A copy unless the bytes are known to be 0 or 1.
   const std::uint8_t* get(const simd::View& view, std::int64_t first, std::int64_t n) {
     if (!view) return ones();
+    if (view.kind == simd::Kind::kBool) return static_cast<const std::uint8_t*>(view.data) + first;
     to_bytes(view.data, view.kind, first, n, buffer);
     return buffer;
   }
@@ -102,127 +109,137 @@ struct ByteChunk {
 };
 
 struct ScanConstants {
-  float c, v_weight;  // c = gamma lam, v_weight = gamma - c
+  F8 c, v_weight;  // c = gamma lam, v_weight = gamma - c
   double c_exact, v_weight_exact;
   double power[9];  // c^k
+  F8 whole[4];      // the factors below for a block without masked positions
 };
 
-struct BlockOutput {
-  F8 advantages, returns;
-};
-
-template <bool kValues>
-PROGRM_FAST_INLINE BlockOutput scan_block(const ScanConstants& k, F8 r, F8 v, const std::uint8_t* bytes,
-                                          double& u) {
-  const I8 valid = mask_of_bytes(bytes);
-  const F8 zero = splat(0), one = splat(1);
-  F8 a = select(valid, splat(k.c), one);
-  F8 b = select(valid, kValues ? splat(k.c) * r + splat(k.v_weight) * v : splat(k.c) * r, zero);
-  b += a * shift_down<1>(b, zero);
-  a *= shift_down<1>(a, one);
-  b += a * shift_down<2>(b, zero);
-  a *= shift_down<2>(a, one);
-  b += a * shift_down<4>(b, zero);
-  a *= shift_down<4>(a, one);
-  const F8 u_next = shift_down<1>(b, zero) + shift_down<1>(a, one) * splat(static_cast<float>(u));
-  std::uint64_t packed;
-  std::memcpy(&packed, bytes, sizeof packed);
-  u = static_cast<double>(b[0]) + k.power[(packed * 0x0101010101010101ull) >> 56] * u;
-  BlockOutput out;
-  const F8 returns = r + u_next;
-  out.returns = select(valid, returns, zero);
-  out.advantages = kValues ? select(valid, returns - v, zero) : out.returns;
-  return out;
+// The factor of each lane's map after 0, 1 and 2 of the three steps, and last that of its exclusive map.
+PROGRM_FAST_INLINE void block_factors(F8 a, F8* factors) {
+  const F8 one = splat(1);
+  factors[0] = a;
+  factors[1] = factors[0] * shift_down<1>(factors[0], one);
+  factors[2] = factors[1] * shift_down<2>(factors[1], one);
+  factors[3] = shift_down<1>(factors[2] * shift_down<4>(factors[2], one), one);
 }
 
-// One position at a time, for rows with `dones`.
-struct ScalarOutput {
-  float advantage, returns;
-};
+static inline ScanConstants scan_constants(double gamma, double lam) {
+  ScanConstants k;
+  k.c_exact = gamma * lam;
+  k.v_weight_exact = gamma - k.c_exact;
+  k.c = splat(static_cast<float>(k.c_exact));
+  k.v_weight = splat(static_cast<float>(k.v_weight_exact));
+  k.power[0] = 1;
+  for (int i = 1; i < 9; ++i) k.power[i] = k.power[i - 1] * k.c_exact;
+  block_factors(k.c, k.whole);
+  return k;
+}
 
-PROGRM_FAST_INLINE ScalarOutput scan_one(const ScanConstants& k, float r, float v, bool done, double& u) {
-  const double returns = done ? static_cast<double>(r) : static_cast<double>(r) + u;
-  u = k.c_exact * returns + k.v_weight_exact * static_cast<double>(v);
-  return {static_cast<float>(returns - static_cast<double>(v)), static_cast<float>(returns)};
+// Eight positions, the last one in lane 7. Without values `advantages` is not written.
+template <bool kValues>
+PROGRM_FAST_INLINE void scan_block(const ScanConstants& k, const float* rewards, const float* values,
+                                   const std::uint8_t* bytes, double& u, float* advantages, float* returns) {
+  const F8 zero = splat(0);
+  const F8 r = load<F8>(rewards), v = kValues ? load<F8>(values) : zero;
+  F8 b = kValues ? k.c * r + k.v_weight * v : k.c * r;
+  const std::uint64_t packed = load<std::uint64_t>(bytes);
+  const bool whole = packed == kAllValid;
+  I8 valid{};
+  F8 computed[4];
+  const F8* a = k.whole;
+  if (!whole) {
+    valid = mask_of_bytes(bytes);
+    b = select(valid, b, zero);
+    block_factors(select(valid, k.c, splat(1)), computed);
+    a = computed;
+  }
+  b += a[0] * shift_down<1>(b, zero);
+  b += a[1] * shift_down<2>(b, zero);
+  b += a[2] * shift_down<4>(b, zero);
+  F8 g = r + (shift_down<1>(b, zero) + a[3] * splat(static_cast<float>(u)));
+  u = static_cast<double>(b[0]) + k.power[(packed * kAllValid) >> 56] * u;
+  F8 advantage = g - v;
+  if (!whole) {
+    g = select(valid, g, zero);
+    advantage = select(valid, advantage, zero);
+  }
+  store(returns, g);
+  if (kValues) store(advantages, advantage);
+}
+
+// Fewer than eight positions: they go to the upper lanes, below them masked padding.
+template <bool kValues>
+static inline void scan_short_block(const ScanConstants& k, const float* rewards, const float* values,
+                                    const std::uint8_t* bytes, std::int64_t n, double& u, float* advantages,
+                                    float* returns) {
+  alignas(32) float r[8] = {}, v[8] = {}, a[8], g[8];
+  std::uint8_t m[8] = {};
+  const std::size_t size = static_cast<std::size_t>(n) * sizeof(float);
+  std::memcpy(r + 8 - n, rewards, size);
+  if (kValues) std::memcpy(v + 8 - n, values, size);
+  std::memcpy(m + 8 - n, bytes, static_cast<std::size_t>(n));
+  scan_block<kValues>(k, r, v, m, u, a, g);
+  std::memcpy(returns, g + 8 - n, size);
+  if (kValues) std::memcpy(advantages, a + 8 - n, size);
+}
+
+// Position by position, for rows in which episodes end.
+template <bool kValues>
+static inline void scan_with_dones(const ScanConstants& k, const float* rewards, const float* values,
+                                   const std::uint8_t* bytes, const std::uint8_t* dones, std::int64_t n, double& u,
+                                   float* advantages, float* returns) {
+  for (std::int64_t i = n - 1; i >= 0; --i) {
+    double g = 0, a = 0;
+    if (bytes[i]) {
+      const double v = kValues ? static_cast<double>(values[i]) : 0.0;
+      g = dones[i] ? static_cast<double>(rewards[i]) : static_cast<double>(rewards[i]) + u;
+      a = g - v;
+      u = k.c_exact * g + k.v_weight_exact * v;
+    }
+    returns[i] = static_cast<float>(g);
+    if (kValues) advantages[i] = static_cast<float>(a);
+  }
 }
 
 template <bool kValues>
 static void scan_rows(const scan::ScanArgs& args, std::int64_t row_begin, std::int64_t row_end) {
-  ScanConstants k;
-  k.c_exact = args.gamma * args.lam;
-  k.v_weight_exact = args.gamma - k.c_exact;
-  k.c = static_cast<float>(k.c_exact);
-  k.v_weight = static_cast<float>(k.v_weight_exact);
-  k.power[0] = 1;
-  for (int i = 1; i < 9; ++i) k.power[i] = k.power[i - 1] * k.c_exact;
+  const ScanConstants k = scan_constants(args.gamma, args.lam);
+  const simd::Rows& rows = args.rows;
   FloatChunk reward_chunk, value_chunk;
   ByteChunk mask_chunk, done_chunk;
-  alignas(32) float r8[8], v8[8];
-  alignas(8) std::uint8_t m8[8];
-
-  for (std::int64_t row = row_begin; row < row_end; ++row) {
-    double u = 0;
+  // Last row first: memory is walked in one direction, across rows too.
+  for (std::int64_t row = row_end - 1; row >= row_begin; --row) {
+    double u = args.last_values == nullptr ? 0 : args.gamma * static_cast<double>(args.last_values[row]);
     RunningMoments moments;
-    if (args.last_values != nullptr) u = args.gamma * static_cast<double>(args.last_values[row]);
-    const simd::Rows& rows = args.rows;
-    const std::int64_t reward_first = rows.begin(row, args.rewards.row_stride);
-    const std::int64_t value_first = rows.begin(row, args.values.row_stride);
-    const std::int64_t mask_first = rows.begin(row, args.mask.row_stride);
-    const std::int64_t done_first = rows.begin(row, args.dones.row_stride);
-    float* returns = args.returns.data + rows.begin(row, args.returns.row_stride);
-    float* advantages =
-        args.advantages ? args.advantages.data + rows.begin(row, args.advantages.row_stride) : nullptr;
+    const std::int64_t reward_row = rows.begin(row, args.rewards.row_stride);
+    const std::int64_t value_row = rows.begin(row, args.values.row_stride);
+    const std::int64_t mask_row = rows.begin(row, args.mask.row_stride);
+    const std::int64_t done_row = rows.begin(row, args.dones.row_stride);
+    float* return_row = args.returns.data + rows.begin(row, args.returns.row_stride);
+    float* advantage_row = kValues ? args.advantages.data + rows.begin(row, args.advantages.row_stride) : nullptr;
 
     for (std::int64_t end = rows.size(row), n; end > 0; end -= n) {
       n = end < kChunk ? end : kChunk;
       const std::int64_t first = end - n;
-      const float* r = reward_chunk.get(args.rewards, reward_first + first, n);
-      const float* v = kValues ? value_chunk.get(args.values, value_first + first, n) : nullptr;
-      const std::uint8_t* m = mask_chunk.get(args.mask, mask_first + first, n);
-      const std::uint8_t* done = args.dones ? done_chunk.get(args.dones, done_first + first, n) : nullptr;
-
-      for (std::int64_t i = n; i > 0;) {
-        const std::int64_t width = i < 8 ? i : 8;
-        i -= width;
-        // A short block sits in the upper lanes, below it masked padding.
-        const bool whole = width == 8;
-        const std::int64_t pad = 8 - width;
-        const float* r_lanes = r + i;
-        const float* v_lanes = kValues ? v + i : nullptr;
-        const std::uint8_t* m_lanes = m + i;
-        if (!whole) {
-          std::memset(r8, 0, sizeof r8);
-          std::memset(v8, 0, sizeof v8);
-          std::memset(m8, 0, sizeof m8);
-          std::memcpy(r8 + pad, r_lanes, static_cast<std::size_t>(width) * sizeof(float));
-          if (kValues) std::memcpy(v8 + pad, v_lanes, static_cast<std::size_t>(width) * sizeof(float));
-          std::memcpy(m8 + pad, m_lanes, static_cast<std::size_t>(width));
-          r_lanes = r8, v_lanes = v8, m_lanes = m8;
+      const float* r = reward_chunk.get(args.rewards, reward_row + first, n);
+      const float* v = kValues ? value_chunk.get(args.values, value_row + first, n) : nullptr;
+      const std::uint8_t* m = mask_chunk.get(args.mask, mask_row + first, n);
+      float* returns = return_row + first;
+      float* advantages = kValues ? advantage_row + first : nullptr;
+      if (args.dones) {
+        const std::uint8_t* dones = done_chunk.get(args.dones, done_row + first, n);
+        scan_with_dones<kValues>(k, r, v, m, dones, n, u, advantages, returns);
+      } else {
+        std::int64_t i = n;
+        while (i >= 8) {
+          i -= 8;
+          scan_block<kValues>(k, r + i, kValues ? v + i : nullptr, m + i, u, kValues ? advantages + i : nullptr,
+                              returns + i);
         }
-        BlockOutput out{};
-        if (done == nullptr) {
-          out = scan_block<kValues>(k, load<F8>(r_lanes), kValues ? load<F8>(v_lanes) : splat(0), m_lanes, u);
-        } else {
-          for (int lane = 7; lane >= pad; --lane) {
-            if (!m_lanes[lane]) continue;
-            const ScalarOutput one =
-                scan_one(k, r_lanes[lane], kValues ? v_lanes[lane] : 0.0f, done[i + lane - pad] != 0, u);
-            out.advantages[lane] = one.advantage;
-            out.returns[lane] = one.returns;
-          }
-        }
-        if (whole) {
-          store(returns + first + i, out.returns);
-          if (advantages != nullptr) store(advantages + first + i, out.advantages);
-        } else {
-          const std::size_t size = static_cast<std::size_t>(width) * sizeof(float);
-          std::memcpy(returns + first, reinterpret_cast<const float*>(&out.returns) + pad, size);
-          if (advantages != nullptr) {
-            std::memcpy(advantages + first, reinterpret_cast<const float*>(&out.advantages) + pad, size);
-          }
-        }
+        if (i > 0) scan_short_block<kValues>(k, r, v, m, i, u, advantages, returns);
       }
-      if (args.moments != nullptr) accumulate((kValues ? advantages : returns) + first, m, n, moments);
+      if (args.moments != nullptr) accumulate(kValues ? advantages : returns, m, n, moments);
     }
     if (args.moments != nullptr) args.moments[row] = result_of(moments);
   }

@@ -6,8 +6,18 @@
 
 namespace progrm_fast::simd {
 
-// Bits* are masks and flags: an element counts when it is not zero (for floats the sign is ignored).
-enum class Kind { kFloat32 = 0, kBfloat16 = 1, kFloat16 = 2, kBits8 = 3, kBits16 = 4, kBits32 = 5, kBits64 = 6 };
+// Bits* are masks and flags: an element counts when it is not zero (for floats the sign is ignored). kBool is a
+// byte that holds 0 or 1 and nothing else.
+enum class Kind {
+  kFloat32 = 0,
+  kBfloat16 = 1,
+  kFloat16 = 2,
+  kBits8 = 3,
+  kBits16 = 4,
+  kBits32 = 5,
+  kBits64 = 6,
+  kBool = 7
+};
 
 struct View {
   const void* data = nullptr;  // null: the argument was not given
@@ -27,6 +37,7 @@ struct OutputView {
 constexpr std::int64_t element_size(Kind kind) {
   switch (kind) {
     case Kind::kBits8:
+    case Kind::kBool:
       return 1;
     case Kind::kBfloat16:
     case Kind::kFloat16:

@@ -6,9 +6,10 @@ import torch
 
 __all__ = ["address", "flags", "floats", "max_threads", "output", "rows"]
 
-# As in csrc/simd/view.h. Masks and flags are told apart by element size only: not zero counts.
+# As in csrc/simd/view.h. Masks and flags are told apart by element size only: not zero counts. A bool is 0 or 1.
 _FLOAT_KIND = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}
 _BITS_KIND = {1: 3, 2: 4, 4: 5, 8: 6}
+_BOOL_KIND = 7
 
 
 def floats(tensor: torch.Tensor) -> tuple[int, int, int]:
@@ -20,7 +21,8 @@ def flags(tensor: torch.Tensor | None) -> tuple[int, int, int] | None:
     """Describe a mask, of any dtype and laid out like :func:`floats`; None stands for no mask."""
     if tensor is None:
         return None
-    return tensor.data_ptr(), _BITS_KIND[tensor.element_size()], tensor.stride(0) if tensor.ndim == 2 else 0
+    kind = _BOOL_KIND if tensor.dtype == torch.bool else _BITS_KIND[tensor.element_size()]
+    return tensor.data_ptr(), kind, tensor.stride(0) if tensor.ndim == 2 else 0
 
 
 def output(tensor: torch.Tensor) -> tuple[int, int]:
