@@ -41,6 +41,13 @@ void moments_binding(const ViewTuple& x, const MaybeView& mask, const RowsTuple&
   scan::masked_moments(args, max_threads);
 }
 
+void token_kl_binding(const ViewTuple& logp, const ViewTuple& ref_logp, const MaybeView& mask, std::int64_t n,
+                      int estimator, float clip, std::uintptr_t out, int max_threads) {
+  const scan::KlArgs args{to_view(logp), to_view(ref_logp), to_view(mask), n, estimator, clip, pointer<float>(out)};
+  const py::gil_scoped_release release;
+  scan::token_kl(args, max_threads);
+}
+
 void normalize_binding(const ViewTuple& x, const MaybeView& mask, const RowsTuple& rows, std::uintptr_t moments,
                        std::int64_t n_moments, bool shift_mean, double eps, double correction,
                        const OutputTuple& out, int max_threads) {
@@ -67,6 +74,9 @@ void bind_scan(py::module_& m) {
   m.def("normalize", &normalize_binding, py::arg("x"), py::arg("mask"), py::arg("rows"), py::arg("moments"),
         py::arg("n_moments"), py::arg("shift_mean"), py::arg("eps"), py::arg("correction"), py::arg("out"),
         py::arg("max_threads"), "Whiten by the merged moments.");
+  m.def("token_kl", &token_kl_binding, py::arg("logp"), py::arg("ref_logp"), py::arg("mask"), py::arg("n"),
+        py::arg("estimator"), py::arg("clip"), py::arg("out"), py::arg("max_threads"),
+        "Per-token Kullback-Leibler estimates.");
   m.def("simd_levels", &simd::available_levels, "Instruction sets of the element-wise kernels on this machine.");
   m.def(
       "simd_level", [] { return std::string(simd::level_name(simd::current_level())); },

@@ -40,20 +40,20 @@ inline simd::OutputView to_output(const std::optional<OutputTuple>& tuple) {
 }
 
 // With cu_seqlens the second number is the packed length that the offsets must span exactly.
-inline simd::Rows to_rows(const RowsTuple& tuple) {
+inline simd::Rows to_rows(const RowsTuple& tuple, const std::string& name = "cu_seqlens") {
   const auto [n_rows, length, address] = tuple;
   const simd::Rows rows{n_rows, length, pointer<const std::int32_t>(address)};
   if (rows.cu_seqlens == nullptr) return rows;
   if (rows.cu_seqlens[0] != 0 || rows.cu_seqlens[n_rows] != length) {
-    throw std::invalid_argument("cu_seqlens: expected to start at 0 and to end at " + std::to_string(length) +
+    throw std::invalid_argument(name + ": expected to start at 0 and to end at " + std::to_string(length) +
                                 ", got " + std::to_string(rows.cu_seqlens[0]) + " ... " +
                                 std::to_string(rows.cu_seqlens[n_rows]));
   }
   for (std::int64_t i = 0; i < n_rows; ++i) {
     if (rows.cu_seqlens[i + 1] < rows.cu_seqlens[i]) {
-      throw std::invalid_argument("cu_seqlens: expected never to decrease, got " +
-                                  std::to_string(rows.cu_seqlens[i]) + " then " +
-                                  std::to_string(rows.cu_seqlens[i + 1]) + " at position " + std::to_string(i));
+      throw std::invalid_argument(name + ": expected never to decrease, got " + std::to_string(rows.cu_seqlens[i]) +
+                                  " then " + std::to_string(rows.cu_seqlens[i + 1]) + " at position " +
+                                  std::to_string(i));
     }
   }
   return rows;

@@ -10,6 +10,7 @@ struct Kernels {
   void (*scan)(const ScanArgs&, std::int64_t begin, std::int64_t end);
   void (*masked_moments)(const MomentsArgs&, std::int64_t begin, std::int64_t end);
   void (*normalize)(const NormalizeArgs&, std::int64_t begin, std::int64_t end);
+  void (*token_kl)(const KlArgs&, std::int64_t begin, std::int64_t end);
 };
 
 extern const Kernels kScalarKernels;

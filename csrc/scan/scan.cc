@@ -40,6 +40,12 @@ void normalize(const NormalizeArgs& args, int max_threads) {
                      [&](std::int64_t begin, std::int64_t end) { kernel(args, begin, end); });
 }
 
+void token_kl(const KlArgs& args, int max_threads) {
+  const auto kernel = kernels().token_kl;
+  simd::parallel_for(args.n, 12 * args.n, max_threads,
+                     [&](std::int64_t begin, std::int64_t end) { kernel(args, begin, end); });
+}
+
 Moments merge_moments(const Moments* parts, std::int64_t n) {
   Moments total;
   double weighted = 0;

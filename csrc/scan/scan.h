@@ -49,7 +49,18 @@ struct NormalizeArgs {
   simd::OutputView out;
 };
 
+// Per-token Kullback-Leibler estimates of d = logp - ref_logp, clamped to [-clip, clip]: k1 = d, k2 = d^2 / 2,
+// k3 = exp(-d) - 1 + d. Flat inputs; masked positions get 0.
+struct KlArgs {
+  simd::View logp, ref_logp, mask;
+  std::int64_t n = 0;
+  int estimator = 1;
+  float clip = 0;
+  float* out = nullptr;
+};
+
 void scan(const ScanArgs& args, int max_threads);
+void token_kl(const KlArgs& args, int max_threads);
 void masked_moments(const MomentsArgs& args, int max_threads);
 void normalize(const NormalizeArgs& args, int max_threads);
 

@@ -13,7 +13,8 @@ namespace progrm_fast::scan {
 namespace {
 
 template <class Id>
-bool gather(const float* table, std::int64_t n_steps, const Id* ids, std::int64_t begin, std::int64_t end, float* out) {
+bool gather(const float* table, std::int64_t n_steps, const Id* ids, std::int64_t begin, std::int64_t end,
+            float* out) {
   // table[0] is the 0 of a token without a step, so that the loop has no branch.
   bool fits = true;
   for (std::int64_t i = begin; i < end; ++i) {
@@ -77,8 +78,8 @@ bool scatter_any(const simd::View& values, const Id* ids, std::int64_t n, bool s
 
 }  // namespace
 
-void progress_rewards(const float* progress, const std::uint8_t* scored, const simd::Rows& rows, const float* initial,
-                      float initial_value, float* rewards) {
+void progress_rewards(const float* progress, const std::uint8_t* scored, const simd::Rows& rows,
+                      const float* initial, float initial_value, float* rewards) {
   for (std::int64_t row = 0; row < rows.n_rows; ++row) {
     float before = initial != nullptr ? initial[row] : initial_value;
     for (std::int64_t i = rows.cu_seqlens[row]; i < rows.cu_seqlens[row + 1]; ++i) {
@@ -95,8 +96,9 @@ bool steps_to_tokens(const float* values, std::int64_t n_steps, const StepIds& i
   std::atomic<bool> fits{true};
   const std::int64_t bytes = ids.n * (ids.wide ? 12 : 8);
   simd::parallel_for(ids.n, bytes, max_threads, [&](std::int64_t begin, std::int64_t end) {
-    const bool part = ids.wide ? gather(table.data(), n_steps, static_cast<const std::int64_t*>(ids.data), begin, end, out)
-                               : gather(table.data(), n_steps, static_cast<const std::int32_t*>(ids.data), begin, end, out);
+    const bool part =
+        ids.wide ? gather(table.data(), n_steps, static_cast<const std::int64_t*>(ids.data), begin, end, out)
+                 : gather(table.data(), n_steps, static_cast<const std::int32_t*>(ids.data), begin, end, out);
     if (!part) fits = false;
   });
   return fits;
@@ -110,8 +112,8 @@ bool tokens_to_steps(const simd::View& values, const StepIds& ids, bool sum, std
   return fits;
 }
 
-void group_advantages(const float* scores, const std::int64_t* group_ids, std::int64_t n, const GroupOptions& options,
-                      float* out) {
+void group_advantages(const float* scores, const std::int64_t* group_ids, std::int64_t n,
+                      const GroupOptions& options, float* out) {
   struct Group {
     std::int64_t n = 0;
     double sum = 0, m2 = 0;

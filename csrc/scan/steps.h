@@ -1,4 +1,5 @@
-// Steps and tokens on the CPU: progress differences, group statistics, and moving values between steps and their tokens.
+// Steps and tokens on the CPU: progress differences, group statistics, and moving values between steps and their
+// tokens.
 #ifndef PROGRM_FAST_SCAN_STEPS_H_
 #define PROGRM_FAST_SCAN_STEPS_H_
 
@@ -9,10 +10,10 @@
 
 namespace progrm_fast::scan {
 
-// reward_t = progress_t - progress of the trajectory's last scored step before t (initial[row], or `initial_value`, before
-// the first one). An unscored step gets 0 and its progress is not read. `scored` is null or bytes.
-void progress_rewards(const float* progress, const std::uint8_t* scored, const simd::Rows& rows, const float* initial,
-                      float initial_value, float* rewards);
+// reward_t = progress_t - progress of the trajectory's last scored step before t (initial[row], or `initial_value`,
+// before the first one). An unscored step gets 0 and its progress is not read. `scored` is null or bytes.
+void progress_rewards(const float* progress, const std::uint8_t* scored, const simd::Rows& rows,
+                      const float* initial, float initial_value, float* rewards);
 
 // Token positions and the step each belongs to: int32 or int64, negative for none.
 struct StepIds {
@@ -37,8 +38,8 @@ struct GroupOptions {
   bool zero_constants = true;    // mode z: a group of equal scores gets 0; else it is divided by eps
 };
 
-void group_advantages(const float* scores, const std::int64_t* group_ids, std::int64_t n, const GroupOptions& options,
-                      float* out);
+void group_advantages(const float* scores, const std::int64_t* group_ids, std::int64_t n,
+                      const GroupOptions& options, float* out);
 
 }  // namespace progrm_fast::scan
 

@@ -90,7 +90,7 @@ def estimate(
     return torch.stack(advantages[::-1], dim=1), torch.stack(returns[::-1], dim=1)
 
 
-def segments(cu_seqlens: torch.Tensor, n: int) -> list[tuple[int, int]]:
+def segments(cu_seqlens: torch.Tensor, n: int, name: str = "cu_seqlens") -> list[tuple[int, int]]:
     """Return the (start, stop) pairs of packed rows.
 
     Raises
@@ -100,11 +100,9 @@ def segments(cu_seqlens: torch.Tensor, n: int) -> list[tuple[int, int]]:
     """
     offsets = cu_seqlens.tolist()
     if offsets[0] != 0 or offsets[-1] != n:
-        raise ValueError(
-            f"cu_seqlens: expected to start at 0 and to end at {n}, got {offsets[0]} ... {offsets[-1]}"
-        )
+        raise ValueError(f"{name}: expected to start at 0 and to end at {n}, got {offsets[0]} ... {offsets[-1]}")
     pairs = list(itertools.pairwise(offsets))
     for i, (start, stop) in enumerate(pairs):
         if stop < start:
-            raise ValueError(f"cu_seqlens: expected never to decrease, got {start} then {stop} at position {i}")
+            raise ValueError(f"{name}: expected never to decrease, got {start} then {stop} at position {i}")
     return pairs
