@@ -20,7 +20,7 @@ _ON_SINGLETON = ("zero", "keep")
 _ON_ZERO_STD = ("zero", "divide")
 
 _group_advantages = register_op(
-    "group_advantages(Tensor scores, Tensor group_ids, int mode, float eps, float correction, "
+    "group_advantages(Tensor scores, Tensor group_ids, int kind, float eps, float correction, "
     "bool keep_singletons, bool zero_constants, str backend, Tensor(a!) out) -> ()"
 )
 

@@ -60,10 +60,10 @@ def group_kernel(
         if MODE == 0:
             m2 = tl.zeros([MINE], tl.float64)
             for start in range(0, n, OTHERS):
-                j = start + tl.arange(0, OTHERS)
-                y = tl.load(scores + j, mask=j < n, other=0.0).to(tl.float64)
-                same = (tl.load(group_ids + j, mask=j < n, other=0)[None, :] == group[:, None]) & (j < n)[None, :]
-                deviation = tl.where(same, y[None, :] - mean[:, None], 0.0)
+                k = start + tl.arange(0, OTHERS)
+                z = tl.load(scores + k, mask=k < n, other=0.0).to(tl.float64)
+                peer = (tl.load(group_ids + k, mask=k < n, other=0)[None, :] == group[:, None]) & (k < n)[None, :]
+                deviation = tl.where(peer, z[None, :] - mean[:, None], 0.0)
                 m2 += tl.sum(deviation * deviation, axis=1)
             freedom = size - correction
             variance = tl.where(freedom > 0, m2 / tl.where(freedom > 0, freedom, 1.0), 0.0)
@@ -91,7 +91,7 @@ def group_advantages(
     n = scores.shape[0]
     if n == 0:
         return
-    mine, others = 16, min(256, max(16, triton.next_power_of_2(n)))
+    mine, others = 16, min(64, max(16, triton.next_power_of_2(n)))
     group_kernel[(triton.cdiv(n, mine),)](
         scores,
         group_ids,

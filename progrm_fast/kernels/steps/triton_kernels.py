@@ -68,22 +68,22 @@ def steps_kernel(
         mean = tl.zeros([ROWS], tl.float64)
         m2 = tl.zeros([ROWS], tl.float64)
         for i in range(longest):
-            t = length - 1 - i
-            inside = t >= 0
+            place = start + length - 1 - i
+            here = i < length
             value = tl.zeros([ROWS], tl.float64)
             if HAS_VALUES:
-                value = tl.load(values + start + t, mask=inside, other=0.0).to(tl.float64)
-            reward = tl.load(rewards + start + t, mask=inside, other=0.0).to(tl.float64)
-            advantage = tl.where(inside, reward + gamma * next_value - value + c * advantage, advantage)
-            next_value = tl.where(inside, value, next_value)
+                value = tl.load(values + place, mask=here, other=0.0).to(tl.float64)
+            reward = tl.load(rewards + place, mask=here, other=0.0).to(tl.float64)
+            advantage = tl.where(here, reward + gamma * next_value - value + c * advantage, advantage)
+            next_value = tl.where(here, value, next_value)
             result = advantage.to(tl.float32)
-            tl.store(returns + start + t, (advantage + value).to(tl.float32), mask=inside)
-            tl.store(advantages + start + t, result, mask=inside)
+            tl.store(returns + place, (advantage + value).to(tl.float32), mask=here)
+            tl.store(advantages + place, result, mask=here)
             if WANT_MOMENTS:
                 offset = result.to(tl.float64) - mean
-                count = tl.where(inside, count + 1, count)
-                mean = tl.where(inside, mean + offset / tl.where(inside, count, 1.0), mean)
-                m2 = tl.where(inside, m2 + offset * (result.to(tl.float64) - mean), m2)
+                count = tl.where(here, count + 1, count)
+                mean = tl.where(here, mean + offset / tl.where(here, count, 1.0), mean)
+                m2 = tl.where(here, m2 + offset * (result.to(tl.float64) - mean), m2)
         if WANT_MOMENTS:
             tl.store(moments + row * 3, count, mask=exists)
             tl.store(moments + row * 3 + 1, mean, mask=exists)
