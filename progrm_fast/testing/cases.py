@@ -114,6 +114,10 @@ def row_cases() -> list[RowCase]:
     ends[0, 3] = 1
     cases.append(RowCase("infinity after a done", after_done, random(1, 9), dones=ends))
 
+    loud = random(3, 12)
+    loud[0, 5], loud[1, 7] = float("inf"), float("nan")
+    cases.append(RowCase("unmasked infinity and NaN", loud, random(3, 12), mask=torch.ones(3, 12)))
+
     for offsets in ([0, 5, 5, 6, 23, 40], [0], [0, 0, 3], [0, 18]):
         n = offsets[-1]
         cases.append(
