@@ -4,13 +4,14 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SOURCES := $(shell find csrc -name '*.cc' -o -name '*.h') pyproject.toml setup.py constraints.txt
 
-.PHONY: help demo test lint format clean bench-lcs
+.PHONY: help demo test lint format clean bench-lcs bench-advantages
 help:
 	@echo 'make demo    annotate the bundled sample, print a summary, write labels and a picture'
 	@echo 'make test    run the tests'
 	@echo 'make lint    ruff, mypy, import-linter, clang-format, stubtest'
 	@echo 'make format  rewrite the sources in the house format'
 	@echo 'make bench-lcs  time the LCS core beside its peers'
+	@echo 'make bench-advantages   time advantages against peers and copy bandwidth'
 	@echo 'make clean   remove everything that was built'
 
 $(BIN)/python:
@@ -48,6 +49,11 @@ format: $(VENV)/.lint-installed
 
 bench-lcs: $(VENV)/.installed
 	$(BIN)/python benchmarks/test_lcs_speed.py
+
+# In the environment with the real verl where .ci/checks/40_framework_contracts.sh has made one.
+bench-advantages: $(VENV)/.installed
+	PROGRM_FAST_BENCH=1 PYTHONPATH=. $(or $(wildcard .venv-contracts/bin/python),$(BIN)/python) \
+	    -m pytest -q -s benchmarks/test_advantages_speed.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info progrm_fast/*.so demo_output

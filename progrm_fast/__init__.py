@@ -25,6 +25,9 @@ _HOME = {
     "RecipeLibrary": "progrm_fast.annotation.library",
     "SymbolBatch": "progrm_fast.records",
     "Trajectory": "progrm_fast.records",
+    "discounted_returns": "progrm_fast.kernels.scan",
+    "gae": "progrm_fast.kernels.scan",
+    "group_advantages": "progrm_fast.kernels.groups",
     "lcs_align": "progrm_fast.lcs",
     "lcs_condensed": "progrm_fast.lcs",
     "lcs_group_align": "progrm_fast.lcs",
@@ -32,7 +35,13 @@ _HOME = {
     "lcs_lengths": "progrm_fast.lcs",
     "lcs_neighbors": "progrm_fast.lcs",
     "lcs_row_blocks": "progrm_fast.lcs",
+    "progress_advantages": "progrm_fast.kernels.steps",
+    "progress_rewards": "progrm_fast.kernels.steps",
     "read_trajectories": "progrm_fast.io.jsonl",
+    "steps_to_tokens": "progrm_fast.kernels.steps",
+    "token_kl": "progrm_fast.kernels.kl",
+    "tokens_to_steps": "progrm_fast.kernels.steps",
+    "whiten": "progrm_fast.kernels.whiten",
 }
 
 __all__ = [
@@ -46,6 +55,9 @@ __all__ = [
     "SymbolBatch",
     "Trajectory",
     "__version__",
+    "discounted_returns",
+    "gae",
+    "group_advantages",
     "lcs_align",
     "lcs_condensed",
     "lcs_group_align",
@@ -53,7 +65,13 @@ __all__ = [
     "lcs_lengths",
     "lcs_neighbors",
     "lcs_row_blocks",
+    "progress_advantages",
+    "progress_rewards",
     "read_trajectories",
+    "steps_to_tokens",
+    "token_kl",
+    "tokens_to_steps",
+    "whiten",
 ]
 
 if TYPE_CHECKING:
@@ -62,6 +80,11 @@ if TYPE_CHECKING:
     from progrm_fast.annotation.library import RecipeLibrary
     from progrm_fast.io.files import FileError
     from progrm_fast.io.jsonl import read_trajectories
+    from progrm_fast.kernels.groups import group_advantages
+    from progrm_fast.kernels.kl import token_kl
+    from progrm_fast.kernels.scan import discounted_returns, gae
+    from progrm_fast.kernels.steps import progress_advantages, progress_rewards, steps_to_tokens, tokens_to_steps
+    from progrm_fast.kernels.whiten import whiten
     from progrm_fast.lcs import (
         lcs_align,
         lcs_condensed,

@@ -8,4 +8,9 @@ namespace progrm_fast {
 void bind_consensus(pybind11::module_& m);
 void bind_lcs(pybind11::module_& m);
 
+namespace bindings {
+void bind_scan(pybind11::module_& m);
+void bind_steps(pybind11::module_& m);
+}  // namespace bindings
+
 }  // namespace progrm_fast

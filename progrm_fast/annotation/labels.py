@@ -195,7 +195,7 @@ def _progress(
     if config.failure_credit == "matched":
         n_matched = matched_before[1:] - np.repeat(matched_before[offsets[:-1]], lengths)
         entry = np.where(np.repeat(success, lengths), entry, n_matched + np.repeat(first, lengths))
-    progress = values[entry]
+    progress: npt.NDArray[np.float64] = values[entry]
     if config.cap_failures and runs:
         cap = np.where(success, 1.0, values[first + sizes - 1])
         # Where few runs share each key step, different ones may support the last two, and both may stand at 1.

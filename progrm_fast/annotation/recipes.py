@@ -260,13 +260,16 @@ def similarity(
     """Similarity of all pairs i < j of sequences, in the order of their LCS lengths."""
     i, j = _all_pairs(n_steps.size)
     n, m, common = n_steps[i], n_steps[j], lcs.astype(np.int64)
+    of: npt.NDArray[np.int64]  # twice the number of steps that the common ones are a share of
     if config.similarity == "max":
-        return common / np.maximum(n, m)
-    if config.similarity == "min":
-        return common / np.minimum(n, m)
-    if config.similarity == "dice":
-        return 2 * common / (n + m)
-    return common / (n + m - common)
+        of = 2 * np.maximum(n, m)
+    elif config.similarity == "min":
+        of = 2 * np.minimum(n, m)
+    elif config.similarity == "dice":
+        of = n + m
+    else:
+        of = 2 * (n + m - common)
+    return np.divide(2 * common, of, dtype=np.float64)
 
 
 def _all_pairs(n: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:

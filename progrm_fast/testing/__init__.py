@@ -1,4 +1,4 @@
-"""Plain references, cases and peers, shared by tests, benchmarks and `progrm-fast bench`.
+"""Plain references, cases, poison and peers, shared by tests, benchmarks and `progrm-fast bench`.
 
 Library code never imports it.
 """

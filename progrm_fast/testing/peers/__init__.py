@@ -1,11 +1,14 @@
-"""Other libraries behind one signature, one file each.
+"""How other libraries compute the same thing, for comparison: one file per peer, one signature a family.
 
-Every module has ``NAME`` and these functions. Each converts the data to what the library likes best and returns the
-calls to be timed, by label; a call returns the library's own result.
+Every module has ``NAME``.
 
-- ``all_pairs(batch)``: LCS lengths of all pairs, a matrix
-- ``groups(batch, group_offsets)``: a matrix per group
-- ``alignments(a, b)``: the matched positions of every pair, or None where the library has no such thing
+LCS: ``all_pairs(batch)``, ``groups(batch, group_offsets)`` and ``alignments(a, b)`` convert the data to what the
+library likes best and return the calls to be timed, by label; a call returns the library's own result. ``alignments``
+is None where the library has no such thing.
+
+Advantages: ``gae(rewards, values, mask, gamma, lam) -> (advantages, returns)`` and, where the peer has it,
+``reinforce_plus_plus(rewards, mask, gamma) -> (advantages, returns)``, on fp32 (B, T). Written by us after the peers'
+documented behaviour, save where they call the peer itself; none is fast or slow on purpose.
 """
 
 from __future__ import annotations

@@ -1,0 +1,8 @@
+// Opens a target region: functions defined until end_region.h may use AVX2. No include guard: a file may open
+// several. FMA stays off on purpose, so that every instruction set rounds alike and gives the same bits.
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2"))), apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx2")
+#endif

@@ -1,0 +1,1 @@
+"""Adapters to training frameworks: each keeps its framework's signatures, eps and variance conventions."""

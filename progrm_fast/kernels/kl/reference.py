@@ -1,0 +1,25 @@
+"""Kullback-Leibler estimates in float64."""
+
+from __future__ import annotations
+
+import torch
+
+from progrm_fast.kernels.checks import result_dtype
+
+__all__ = ["token_kl"]
+
+
+def token_kl(
+    logp: torch.Tensor, ref_logp: torch.Tensor, mask: torch.Tensor | None, estimator: int, clip: float
+) -> torch.Tensor:
+    """Return k1, k2 or k3 of each token, 0 where masked."""
+    d = (logp.double() - ref_logp.double()).clamp(-clip, clip)
+    if estimator == 1:
+        kl = d
+    elif estimator == 2:
+        kl = d.square() / 2
+    else:
+        kl = torch.expm1(-d) + d
+    if mask is not None:
+        kl = torch.where(mask != 0, kl, 0)
+    return kl.to(result_dtype(logp), copy=True)

@@ -1,0 +1,60 @@
+"""Kullback-Leibler estimates on a GPU: one launch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+
+__all__ = ["token_kl"]
+
+_BLOCK = 2048
+
+
+@triton.jit
+def kl_kernel(
+    logp, ref_logp, mask, out, n, clip, ESTIMATOR: tl.constexpr, HAS_MASK: tl.constexpr, BLOCK: tl.constexpr
+):
+    """Estimate BLOCK tokens."""
+    at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    inside = at < n
+    d = tl.load(logp + at, mask=inside, other=0.0).to(tl.float32)
+    d -= tl.load(ref_logp + at, mask=inside, other=0.0).to(tl.float32)
+    d = tl.where(d > clip, clip, tl.where(d < -clip, -clip, d))
+    if ESTIMATOR == 1:
+        kl = d
+    elif ESTIMATOR == 2:
+        kl = 0.5 * d * d
+    else:
+        # exp(-d) - 1 + d cancels near 0, where its series is taken instead.
+        x = -d
+        series = 1.0 / 3628800 * x + 1.0 / 362880
+        series = series * x + 1.0 / 40320
+        series = series * x + 1.0 / 5040
+        series = series * x + 1.0 / 720
+        series = series * x + 1.0 / 120
+        series = series * x + 1.0 / 24
+        series = series * x + 1.0 / 6
+        series = (series * x + 0.5) * x * x
+        kl = tl.where((x > -1) & (x < 1), series, tl.exp(x) - 1.0 - x)
+    if HAS_MASK:
+        kl = tl.where(tl.load(mask + at, mask=inside, other=0) != 0, kl, 0.0)
+    tl.store(out + at, kl, mask=inside)
+
+
+def token_kl(
+    logp: torch.Tensor, ref_logp: torch.Tensor, mask: torch.Tensor | None, estimator: int, clip: float
+) -> torch.Tensor:
+    """Return k1, k2 or k3 of each token, 0 where masked."""
+    out = torch.empty(logp.shape, dtype=torch.float32, device=logp.device)
+    n = logp.numel()
+    if n == 0:
+        return out
+    block = min(_BLOCK, max(16, triton.next_power_of_2(n)))
+    flags: Any = mask.view(torch.uint8) if mask is not None and mask.dtype == torch.bool else mask
+    kl_kernel[(triton.cdiv(n, block),)](
+        logp, ref_logp, flags, out, n, clip, ESTIMATOR=estimator, HAS_MASK=mask is not None, BLOCK=block
+    )
+    return out

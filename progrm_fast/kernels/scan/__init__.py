@@ -1,0 +1,231 @@
+"""Discounted returns and generalised advantage estimation over padded or packed rows, masks included.
+
+A mask selects, it never multiplies: the result equals that of the same rows with the masked positions cut out,
+whatever lies under the mask. So observation tokens between the turns of an agent cost no discount, and NaN there
+does no harm.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from progrm_fast.kernels.checks import (
+    check_cu_seqlens,
+    check_flags,
+    check_floats,
+    check_number,
+    check_out,
+    columns_adjacent,
+    result_dtype,
+)
+from progrm_fast.kernels.registration import register_op
+from progrm_fast.kernels.whiten import normalize_by_moments
+
+if TYPE_CHECKING:
+    import torch.distributed as dist
+
+__all__ = ["ABSOLUTE_TOLERANCE", "discounted_returns", "gae"]
+
+# Largest allowed |error| / max |value| against float64. fp32 rounds to 6e-8; the three scan steps, the carry and
+# the subtraction of V each add a few of those, and 1e-5 leaves room for rows whose values are larger than their
+# advantages.
+ABSOLUTE_TOLERANCE = 1e-5
+
+_scan = register_op(
+    "scan(Tensor rewards, Tensor? values, Tensor? mask, Tensor? cu_seqlens, Tensor? last_values, Tensor? dones, "
+    "float gamma, float lam, str backend, Tensor(a!)? advantages, Tensor(b!) returns, Tensor(c!)? moments) -> ()"
+)
+
+
+def discounted_returns(
+    rewards: torch.Tensor,
+    *,
+    gamma: float,
+    mask: torch.Tensor | None = None,
+    cu_seqlens: torch.Tensor | None = None,
+    whiten: bool = False,
+    group: dist.ProcessGroup | None = None,
+    out: torch.Tensor | None = None,
+    backend: str = "auto",
+) -> torch.Tensor:
+    r"""Discounted sum of rewards to go.
+
+    .. math:: G_t = r_t + \gamma G_{\mathrm{next}(t)}
+
+    where next(t) is the next position of the row whose mask is 1, and G past the last one is 0.
+
+    Parameters
+    ----------
+    rewards : tensor of float32, bfloat16, float16 or float64, shape (B, T) or (N,)
+        Padded rows, or packed ones with ``cu_seqlens``. Any row stride. float64 runs on the reference only.
+    gamma : float
+        Discount per valid position, in [0, 1].
+    mask : tensor of bool, integers or floats 0 or 1, shape of ``rewards``, optional
+        1 marks a position that counts (a token the model wrote). Masked positions cost no discount.
+    cu_seqlens : int32 tensor, shape (B + 1,), optional
+        Row ``i`` is ``rewards[cu_seqlens[i]:cu_seqlens[i + 1]]``; starts at 0, ends at N. Rows may be empty.
+    whiten : bool
+        Whiten the result over all valid positions, as :func:`progrm_fast.kernels.whiten.whiten` does by default.
+    group : torch.distributed.ProcessGroup, optional
+        Whiten over the valid positions of all its ranks.
+    out : float32 tensor, shape of ``rewards``, optional
+        Where to write the result.
+    backend : str
+        ``"auto"``, ``"reference"``, ``"cpu"`` or ``"triton"``.
+
+    Returns
+    -------
+    float32 tensor, shape of ``rewards``
+        0 where masked. A constant: no gradient flows through it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument does not fit; the message names argument, expectation and value.
+    """
+    gamma = check_number("gamma", gamma, low=0, high=1)
+    rows = _check_rows("rewards", rewards, cu_seqlens, mask)
+    if out is None:
+        out = torch.empty(rewards.shape, dtype=result_dtype(rewards), device=rewards.device)
+    else:
+        check_out("out", out, like=rewards)
+    moments = _moments(rewards, rows) if whiten else None
+    _scan(
+        columns_adjacent(rewards),
+        None,
+        None if mask is None else columns_adjacent(mask),
+        cu_seqlens,
+        None,
+        None,
+        gamma,
+        1.0,
+        backend,
+        None,
+        out,
+        moments,
+    )
+    if moments is not None:
+        normalize_by_moments(out, mask, moments, group=group, backend=backend)
+    return out
+
+
+def gae(
+    rewards: torch.Tensor,
+    values: torch.Tensor,
+    *,
+    gamma: float,
+    lam: float,
+    mask: torch.Tensor | None = None,
+    cu_seqlens: torch.Tensor | None = None,
+    last_values: torch.Tensor | None = None,
+    dones: torch.Tensor | None = None,
+    whiten: bool = False,
+    group: dist.ProcessGroup | None = None,
+    out: tuple[torch.Tensor, torch.Tensor] | None = None,
+    backend: str = "auto",
+) -> tuple[torch.Tensor, torch.Tensor]:
+    r"""Generalised advantage estimation (Schulman et al., 2016).
+
+    .. math::
+        \delta_t &= r_t + \gamma V_{\mathrm{next}(t)} - V_t \\
+        A_t &= \delta_t + \gamma \lambda A_{\mathrm{next}(t)}, \qquad R_t = A_t + V_t
+
+    where next(t) is the next position of the row whose mask is 1. Past the last one, V is ``last_values`` and A
+    is 0; past a position with ``dones`` = 1 both are 0.
+
+    Parameters
+    ----------
+    rewards, values : tensor of float32, bfloat16, float16 or float64, shape (B, T) or (N,)
+        Padded rows, or packed ones with ``cu_seqlens``. Any row stride. float64 runs on the reference only.
+    gamma, lam : float
+        Discount and trace decay per valid position, in [0, 1].
+    mask : tensor of bool, integers or floats 0 or 1, shape of ``rewards``, optional
+        1 marks a position that counts (a token the model wrote). Masked positions cost no discount.
+    cu_seqlens : int32 tensor, shape (B + 1,), optional
+        Row ``i`` is ``rewards[cu_seqlens[i]:cu_seqlens[i + 1]]``; starts at 0, ends at N. Rows may be empty.
+    last_values : tensor, shape (B,), optional
+        Value after each row's last valid position, for rows that were cut off; 0 by default.
+    dones : tensor of bool, integers or floats 0 or 1, shape of ``rewards``, optional
+        1 where an episode ends inside a row. Ignored where masked.
+    whiten : bool
+        Whiten the advantages over all valid positions, as :func:`progrm_fast.kernels.whiten.whiten` does by
+        default; the returns stay as they are.
+    group : torch.distributed.ProcessGroup, optional
+        Whiten over the valid positions of all its ranks.
+    out : pair of float32 tensors, shape of ``rewards``, optional
+        Where to write advantages and returns.
+    backend : str
+        ``"auto"``, ``"reference"``, ``"cpu"`` or ``"triton"``.
+
+    Returns
+    -------
+    advantages, returns : float32 tensors, shape of ``rewards``
+        0 where masked. Constants: no gradient flows through them.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument does not fit; the message names argument, expectation and value.
+    """
+    gamma = check_number("gamma", gamma, low=0, high=1)
+    lam = check_number("lam", lam, low=0, high=1)
+    rows = _check_rows("rewards", rewards, cu_seqlens, mask)
+    check_floats("values", values, shape=rewards.shape, device=rewards.device)
+    if last_values is not None:
+        check_floats("last_values", last_values, shape=(rows,), device=rewards.device)
+        last_values = last_values.detach().to(result_dtype(rewards)).contiguous()
+    if dones is not None:
+        check_flags("dones", dones, shape=rewards.shape, device=rewards.device)
+        dones = columns_adjacent(dones)
+    if out is None:
+        dtype = result_dtype(rewards)
+        advantages = torch.empty(rewards.shape, dtype=dtype, device=rewards.device)
+        returns = torch.empty(rewards.shape, dtype=dtype, device=rewards.device)
+    else:
+        advantages, returns = _check_pair(out, rewards)
+    moments = _moments(rewards, rows) if whiten else None
+    _scan(
+        columns_adjacent(rewards),
+        columns_adjacent(values),
+        None if mask is None else columns_adjacent(mask),
+        cu_seqlens,
+        last_values,
+        dones,
+        gamma,
+        lam,
+        backend,
+        advantages,
+        returns,
+        moments,
+    )
+    if moments is not None:
+        normalize_by_moments(advantages, mask, moments, group=group, backend=backend)
+    return advantages, returns
+
+
+def _check_rows(name: str, x: torch.Tensor, cu_seqlens: torch.Tensor | None, mask: torch.Tensor | None) -> int:
+    """Check layout and mask; return the number of rows."""
+    check_floats(name, x)
+    if cu_seqlens is not None:
+        check_cu_seqlens("cu_seqlens", cu_seqlens, device=x.device)
+    if x.ndim != (2 if cu_seqlens is None else 1):
+        wanted = "(B, T)" if cu_seqlens is None else "(N,) with cu_seqlens"
+        raise ValueError(f"{name}: expected shape {wanted}, got {tuple(x.shape)}")
+    if mask is not None:
+        check_flags("mask", mask, shape=x.shape, device=x.device)
+    return x.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
+
+
+def _check_pair(out: object, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    if not isinstance(out, tuple | list) or len(out) != 2:
+        raise TypeError(f"out: expected a pair of tensors (advantages, returns), got {type(out).__name__}")
+    for name, tensor in zip(("out[0]", "out[1]"), out, strict=True):
+        check_out(name, tensor, like=like)
+    return out[0], out[1]
+
+
+def _moments(x: torch.Tensor, rows: int) -> torch.Tensor:
+    """One (count, mean, sum of squared deviations) per row, float64, shape (B, 3)."""
+    return torch.empty((rows, 3), dtype=torch.float64, device=x.device)

@@ -1,0 +1,168 @@
+"""Masked moments and whitening on a GPU, one launch each; each program of the second merges the moments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+
+__all__ = ["masked_moments", "normalize", "normalize_in_place"]
+
+_BLOCK = 4096
+
+
+@triton.jit
+def moments_kernel(x, mask, moments, n, HAS_MASK: tl.constexpr, CHUNK: tl.constexpr, BLOCK: tl.constexpr):
+    """Moments of one chunk, block by block, around each block's largest element; merged in double."""
+    chunk = tl.program_id(0)
+    count = tl.zeros([], tl.float64)
+    mean = tl.zeros([], tl.float64)
+    m2 = tl.zeros([], tl.float64)
+    for start in range(0, CHUNK, BLOCK):
+        at = chunk.to(tl.int64) * CHUNK + start + tl.arange(0, BLOCK)
+        valid = at < n
+        value = tl.load(x + at, mask=valid, other=0.0).to(tl.float32)
+        if HAS_MASK:
+            valid = valid & (tl.load(mask + at, mask=valid, other=0) != 0)
+        block_n = tl.sum(valid.to(tl.float32), axis=0)
+        some = block_n > 0
+        n_or_1 = tl.where(some, block_n, 1.0)
+        shift = tl.where(some, tl.max(tl.where(valid, value, float("-inf")), axis=0), 0.0)
+        block_mean = shift + tl.sum(tl.where(valid, value - shift, 0.0), axis=0) / n_or_1
+        deviation = tl.where(valid, value - block_mean, 0.0)
+        block_m2 = tl.sum(deviation * deviation, axis=0).to(tl.float64)
+        block_n = block_n.to(tl.float64)
+        total = tl.where(some, count + block_n, 1.0)
+        offset = block_mean.to(tl.float64) - mean
+        m2 = tl.where(some, m2 + block_m2 + offset * offset * (count * block_n / total), m2)
+        mean = tl.where(some, mean + offset * (block_n / total), mean)
+        count = count + block_n
+    tl.store(moments + chunk * 3, count)
+    tl.store(moments + chunk * 3 + 1, mean)
+    tl.store(moments + chunk * 3 + 2, m2)
+
+
+@triton.jit
+def merge(moments, n_moments, PARTS: tl.constexpr):
+    """Count, mean and sum of squared deviations of all partial moments, in a fixed order."""
+    count = tl.zeros([], tl.float64)
+    weighted = tl.zeros([], tl.float64)
+    for start in range(0, n_moments, PARTS):
+        i = start + tl.arange(0, PARTS)
+        n = tl.load(moments + i * 3, mask=i < n_moments, other=0.0)
+        part_mean = tl.load(moments + i * 3 + 1, mask=i < n_moments, other=0.0)
+        count += tl.sum(n, axis=0)
+        weighted += tl.sum(tl.where(n > 0, n * part_mean, 0.0), axis=0)
+    mean = weighted / tl.where(count > 0, count, 1.0)
+    m2 = tl.zeros([], tl.float64)
+    for start in range(0, n_moments, PARTS):
+        i = start + tl.arange(0, PARTS)
+        n = tl.load(moments + i * 3, mask=i < n_moments, other=0.0)
+        offset = tl.load(moments + i * 3 + 1, mask=i < n_moments, other=0.0) - mean
+        part_m2 = tl.load(moments + i * 3 + 2, mask=i < n_moments, other=0.0)
+        m2 += tl.sum(tl.where(n > 0, part_m2 + n * offset * offset, 0.0), axis=0)
+    return count, mean, m2
+
+
+@triton.jit
+def normalize_kernel(
+    x,
+    mask,
+    moments,
+    out,
+    n_moments,
+    n_columns,
+    x_stride,
+    mask_stride,
+    out_stride,
+    eps,
+    correction,
+    HAS_MASK: tl.constexpr,
+    SHIFT_MEAN: tl.constexpr,
+    PARTS: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """Whiten BLOCK columns of one row."""
+    count, mean, m2 = merge(moments, n_moments, PARTS)
+    freedom = count - correction
+    variance = tl.where(freedom > 0, m2 / tl.where(freedom > 0, freedom, 1.0), 0.0)
+    divisor = tl.sqrt(variance + eps)
+    scale = tl.where(divisor == 0, 0.0, 1.0 / tl.where(divisor == 0, 1.0, divisor)).to(tl.float32)
+    shift = mean.to(tl.float32)
+    row = tl.program_id(0).to(tl.int64)
+    column = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    inside = column < n_columns
+    value = tl.load(x + row * x_stride + column, mask=inside, other=0.0).to(tl.float32)
+    result = (value - shift) * scale
+    if not SHIFT_MEAN:
+        result += shift
+    if HAS_MASK:
+        result = tl.where(tl.load(mask + row * mask_stride + column, mask=inside, other=0) != 0, result, 0.0)
+    tl.store(out + row * out_stride + column, result, mask=inside)
+
+
+def masked_moments(x: torch.Tensor, mask: torch.Tensor | None, moments: torch.Tensor) -> None:
+    """Write one row of moments for each chunk of flat ``x``."""
+    from progrm_fast.kernels.whiten import CHUNK
+
+    if moments.shape[0] == 0:
+        return
+    moments_kernel[(moments.shape[0],)](
+        x, _readable(mask), moments, x.shape[0], HAS_MASK=mask is not None, CHUNK=CHUNK, BLOCK=_BLOCK, num_warps=8
+    )
+
+
+def normalize(
+    x: torch.Tensor,
+    mask: torch.Tensor | None,
+    moments: torch.Tensor,
+    shift_mean: bool,
+    eps: float,
+    correction: float,
+    out: torch.Tensor,
+) -> None:
+    """Write the whitened ``x``, given partial moments."""
+    if x.numel() == 0:
+        return
+    if x.is_contiguous() and out.is_contiguous() and (mask is None or mask.is_contiguous()):
+        x, out, mask = x.view(1, -1), out.view(1, -1), None if mask is None else mask.view(1, -1)
+    elif x.ndim == 1:
+        x, out, mask = x[None], out[None], None if mask is None else mask[None]
+    block = min(_BLOCK, max(16, triton.next_power_of_2(x.shape[1])))
+    normalize_kernel[(x.shape[0], triton.cdiv(x.shape[1], block))](
+        x,
+        _readable(mask),
+        moments,
+        out,
+        moments.shape[0],
+        x.shape[1],
+        x.stride(0),
+        0 if mask is None else mask.stride(0),
+        out.stride(0),
+        eps,
+        correction,
+        HAS_MASK=mask is not None,
+        SHIFT_MEAN=shift_mean,
+        PARTS=min(1024, max(16, triton.next_power_of_2(moments.shape[0]))),
+        BLOCK=block,
+        num_warps=8 if block == _BLOCK else 4,
+    )
+
+
+def normalize_in_place(
+    x: torch.Tensor,
+    mask: torch.Tensor | None,
+    moments: torch.Tensor,
+    shift_mean: bool,
+    eps: float,
+    correction: float,
+) -> None:
+    """Whiten ``x`` in place, given partial moments."""
+    normalize(x, mask, moments, shift_mean, eps, correction, x)
+
+
+def _readable(mask: torch.Tensor | None) -> Any:
+    """Booleans as bytes: the same memory."""
+    return mask.view(torch.uint8) if mask is not None and mask.dtype == torch.bool else mask

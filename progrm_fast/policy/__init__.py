@@ -1,0 +1,1 @@
+"""From progress to a policy update: rewards, advantages, losses."""

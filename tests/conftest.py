@@ -1,0 +1,19 @@
+"""Settings for the whole run. Without a GPU, Triton kernels are run by Triton's interpreter."""
+
+import os
+
+
+def _has_gpu() -> bool:
+    try:
+        import torch
+    except ImportError:
+        return False
+    return torch.cuda.is_available()
+
+
+# Triton reads this when a kernel is decorated, so it must be set before any kernel module is imported.
+if not _has_gpu():
+    os.environ["TRITON_INTERPRET"] = "1"
+
+# Tests against installed frameworks run in an environment of their own: .ci/checks/40_framework_contracts.sh.
+collect_ignore = [] if os.environ.get("PROGRM_FAST_FRAMEWORKS") == "1" else ["frameworks"]

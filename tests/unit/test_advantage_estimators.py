@@ -1,0 +1,126 @@
+"""Estimators against values worked out by hand, and the step baseline against its claim of no bias."""
+
+import pytest
+import torch
+
+from progrm_fast.policy import advantages as estimators
+from progrm_fast.policy.rewards import progress_token_rewards, with_kl_penalty
+
+REWARDS = torch.tensor([[0.0, 1.0, float("nan")], [0.0, float("nan"), 3.0], [5.0, 0.0, 0.0], [1.0, 1.0, 7.0]])
+MASK = torch.tensor([[1, 1, 0], [1, 0, 1], [1, 1, 1], [1, 1, 0]])
+GROUPS = torch.tensor([4, 4, 9, 9])  # scores 1, 3 | 5, 2
+
+
+def close(tensor, expected):
+    torch.testing.assert_close(tensor, torch.tensor(expected), rtol=1e-5, atol=1e-6)
+
+
+def test_group_estimators_put_the_score_on_every_unmasked_token():
+    half, three = 0.5**0.5, 1.5
+    close(
+        estimators.grpo(REWARDS, MASK, GROUPS, eps=0.0),
+        [[-half, -half, 0], [half, 0, half], [half] * 3, [-half, -half, 0]],
+    )
+    close(estimators.dr_grpo(REWARDS, MASK, GROUPS), [[-1.0, -1, 0], [1, 0, 1], [three] * 3, [-three, -three, 0]])
+    close(estimators.rloo(REWARDS, MASK, GROUPS), [[-2.0, -2, 0], [2, 0, 2], [3.0] * 3, [-3.0, -3, 0]])
+
+
+def test_reinforce_plus_plus_whitens_returns_over_tokens():
+    # gamma .5; returns .5, 1 | 1.5, 3: mean 1.5, variance (1 + .25 + 0 + 2.25) / 3 = 3.5 / 3.
+    advantages, returns = estimators.reinforce_plus_plus(REWARDS[:2], MASK[:2], gamma=0.5)
+    close(returns, [[0.5, 1.0, 0.0], [1.5, 0.0, 3.0]])
+    scale = (3 / 3.5) ** 0.5
+    close(advantages, [[-scale, -0.5 * scale, 0.0], [0.0, 0.0, 1.5 * scale]])
+
+
+def test_reinforce_plus_plus_baseline_centres_by_group_then_whitens():
+    # -1 on two tokens, 1 on two: mean 0, variance 4 / 3.
+    size = 0.75**0.5
+    result = estimators.reinforce_plus_plus_baseline(REWARDS[:2], MASK[:2], GROUPS[:2])
+    close(result, [[-size, -size, 0.0], [size, 0.0, size]])
+
+
+def test_turn_gae_counts_turns_and_reads_values_at_their_first_tokens():
+    # Turns {0, 1} and {3}: rewards 1 and 2, values 4 and 6. gamma = lam = .5:
+    # A_1 = 2 - 6 = -4; A_0 = 1 + .5 * 6 - 4 + .25 * -4 = -1. Returns 3 and 2.
+    nan = float("nan")
+    rewards = torch.tensor([[0.0, 1.0, nan, 2.0, nan]])
+    values = torch.tensor([[4.0, 9.0, nan, 6.0, nan]])
+    mask = torch.tensor([[1, 1, 0, 1, 0]])
+    advantages, returns = estimators.token_gae(
+        rewards, values, mask, gamma=0.5, lam=0.5, whiten_advantages=False, level="turn"
+    )
+    close(advantages, [[-1.0, -1.0, 0.0, -4.0, 0.0]])
+    close(returns, [[3.0, 3.0, 0.0, 2.0, 0.0]])
+    # By tokens: A_3 = -4; A_1 = 1 + 3 - 9 - 1 = -6; A_0 = 4.5 - 4 - 1.5 = -1.
+    advantages, _ = estimators.token_gae(rewards, values, mask, gamma=0.5, lam=0.5, whiten_advantages=False)
+    close(advantages, [[-1.0, -6.0, 0.0, -4.0, 0.0]])
+
+
+def test_an_unknown_level_is_refused():
+    with pytest.raises(ValueError, match="level: expected token or turn, got 'step'"):
+        estimators.token_gae(REWARDS, REWARDS, MASK, level="step")
+
+
+PROGRESS = torch.tensor([0.5, 1.0, 0.25, 0.5])
+CU_STEPS = torch.tensor([0, 2, 3, 4], dtype=torch.int32)
+STEP_IDS = torch.tensor([[0, -1, 1], [2, 2, -1], [-1, 3, 3]])
+
+
+def test_step_group_advantages_take_the_mean_of_the_others():
+    # Returns 1, .5 | .25 | .5, groups {0, 1} and {2}: baselines .25 and .75; the last has no other.
+    tokens, returns = estimators.step_group_advantages(PROGRESS, CU_STEPS, torch.tensor([7, 7, 8]), STEP_IDS)
+    close(returns, [1.0, 0.5, 0.25, 0.5])
+    close(tokens, [[0.75, 0.0, 0.25], [-0.5, -0.5, 0.0], [0.0, 0.0, 0.0]])
+
+
+def test_step_estimators_broadcast_to_tokens():
+    tokens, returns = estimators.step_reinforce_plus_plus(PROGRESS, CU_STEPS, STEP_IDS, gamma=0.5)
+    # Returns .75, .5, .25, .5: mean .5, variance .125 / 3.
+    close(returns, [0.75, 0.5, 0.25, 0.5])
+    size = 0.25 / (0.125 / 3) ** 0.5
+    close(tokens, [[size, 0.0, 0.0], [-size, -size, 0.0], [0.0, 0.0, 0.0]])
+    values = torch.tensor([0.5, 0.25, 0.0, 0.0])
+    _, returns = estimators.step_gae(PROGRESS, values, CU_STEPS, STEP_IDS, gamma=1.0, lam=0.0)
+    close(returns, [0.75, 0.5, 0.25, 0.5])
+
+
+def test_the_step_baseline_is_unbiased_when_the_policy_chooses_when_to_stop():
+    # One choice: stop (reward .2) or go on (reward 0, then a last step of reward 1 or 0). Two trajectories per
+    # prompt are enumerated with their probabilities; the exact policy gradient is compared with its estimate.
+    p_stop, p_good = 0.4, 0.3
+    runs = [
+        (p_stop, [0.2], 1),
+        ((1 - p_stop) * p_good, [0.0, 1.0], 0),
+        ((1 - p_stop) * (1 - p_good), [0.0, 0.0], 0),
+    ]
+    exact = (
+        p_stop * (1 - p_stop) * (0.2 - p_good)
+    )  # d/dtheta of the expected return, stop with probability sigmoid(theta)
+    estimate = pooled = 0.0
+    for probability, rewards, stops in runs:
+        for other_probability, other_rewards, _ in runs:
+            progress = torch.tensor([*torch.tensor(rewards).cumsum(0), *torch.tensor(other_rewards).cumsum(0)])
+            cu_steps = torch.tensor([0, len(rewards), len(progress)], dtype=torch.int32)
+            first = torch.tensor([0])
+            score = (1 - p_stop) if stops else -p_stop
+            advantage, returns = estimators.step_group_advantages(progress, cu_steps, torch.tensor([0, 0]), first)
+            weight = probability * other_probability * score
+            estimate += weight * advantage.item()
+            pooled += weight * (returns[0] - returns.mean()).item()
+    assert estimate == pytest.approx(exact, abs=1e-6)
+    assert abs(pooled - exact) > 0.01
+
+
+def test_progress_lands_on_the_last_tokens_and_a_zero_gain_stays():
+    rewards = progress_token_rewards(PROGRESS, CU_STEPS, torch.tensor([0, 2, 4, 8]), (3, 3))
+    close(rewards, [[0.5, 0.0, 0.5], [0.0, 0.25, 0.0], [0.0, 0.0, 0.5]])
+    with pytest.raises(TypeError, match="step_ends: expected an int64 tensor"):
+        progress_token_rewards(PROGRESS, CU_STEPS, [0], (3, 3))
+
+
+def test_kl_penalty():
+    rewards = torch.tensor([[1.0, 1.0]])
+    logp, ref = torch.tensor([[-1.0, float("nan")]]), torch.tensor([[-1.5, 0.0]])
+    result = with_kl_penalty(rewards, logp, ref, coefficient=0.5, mask=torch.tensor([[1, 0]]))
+    close(result, [[0.75, 1.0]])
