@@ -18,20 +18,25 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q 'setuptools>=77' 'pybind11>=2.13'
 
-# One install serves every target; it runs again when the C++ core or the dependencies change. Build tools live in
-# the environment (no build isolation), so that unchanged object files are reused.
+# The package, built in place; again when the C++ core or the dependencies change. Build tools live in the environment
+# (no build isolation). The demo needs no more than this: torch comes with the tests.
 $(VENV)/.installed: $(BIN)/python $(SOURCES)
-	$(BIN)/python -m pip install -q -c constraints.txt --no-build-isolation -e '.[test]'
+	$(BIN)/python -m pip install -q -c constraints.txt --no-build-isolation -e '.[report]'
 	@touch $@
 
-$(VENV)/.lint-installed: $(VENV)/.installed
-	$(BIN)/python -m pip install -q -c constraints.txt --no-build-isolation -e '.[test,lint]'
+# By name, the package is there already: only what its extras ask for is added.
+$(VENV)/.test-installed: $(VENV)/.installed
+	$(BIN)/python -m pip install -q -c constraints.txt 'progrm-fast[test]'
+	@touch $@
+
+$(VENV)/.lint-installed: $(VENV)/.test-installed
+	$(BIN)/python -m pip install -q -c constraints.txt 'progrm-fast[lint]'
 	@touch $@
 
 demo: $(VENV)/.installed
 	@$(BIN)/python examples/01_annotate.py demo_output
 
-test: $(VENV)/.installed
+test: $(VENV)/.test-installed
 	$(BIN)/python -m pytest -q
 
 lint: $(VENV)/.lint-installed
@@ -47,11 +52,11 @@ format: $(VENV)/.lint-installed
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $$(git ls-files 'csrc/*.cc' 'csrc/*.h')
 
-bench-lcs: $(VENV)/.installed
+bench-lcs: $(VENV)/.test-installed
 	$(BIN)/python benchmarks/test_lcs_speed.py
 
 # In the environment with the real verl where .ci/checks/40_framework_contracts.sh has made one.
-bench-advantages: $(VENV)/.installed
+bench-advantages: $(VENV)/.test-installed
 	PROGRM_FAST_BENCH=1 PYTHONPATH=. $(or $(wildcard .venv-contracts/bin/python),$(BIN)/python) \
 	    -m pytest -q -s benchmarks/test_advantages_speed.py
 
