@@ -2,6 +2,8 @@
 
 import os
 
+import pytest
+
 
 def _has_gpu() -> bool:
     try:
@@ -17,3 +19,12 @@ if not _has_gpu():
 
 # Tests against installed frameworks run in an environment of their own: .ci/checks/40_framework_contracts.sh.
 collect_ignore = [] if os.environ.get("PROGRM_FAST_FRAMEWORKS") == "1" else ["frameworks"]
+
+
+@pytest.fixture(autouse=True)
+def automatic_instruction_set():
+    """Tests may force an instruction set; none leaves it to the next."""
+    yield
+    from progrm_fast.lcs import set_isa
+
+    set_isa(os.environ.get("PROGRM_FAST_ISA") or "auto")

@@ -1,7 +1,6 @@
-// Which instruction set the element-wise kernels run on. The environment variable PROGRM_FAST_ISA forces one by
-// name.
-#ifndef PROGRM_FAST_SIMD_LEVEL_H_
-#define PROGRM_FAST_SIMD_LEVEL_H_
+// Which instruction set the element-wise kernels run on: that of the one table (isa/dispatch.h), as far as they
+// have it.
+#pragma once
 
 #include <string>
 #include <vector>
@@ -14,13 +13,9 @@ enum class Level { kScalar = 0, kAvx2 = 1 };
 // Names that this machine can run, slowest first.
 std::vector<std::string> available_levels();
 
-// The level in force. PROGRM_FAST_ISA is read on every call; a name that is no instruction set at all, or one that
-// this machine cannot run, throws std::invalid_argument. A richer set than any kernel here uses means the richest
-// one here.
+// The richest level that the instruction set in use covers. Throws as isa::active() does.
 Level current_level();
 
 const char* level_name(Level level);
 
 }  // namespace progrm_fast::simd
-
-#endif  // PROGRM_FAST_SIMD_LEVEL_H_

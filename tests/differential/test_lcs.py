@@ -19,12 +19,6 @@ ISAS = [name for name, runs in lcs.available_isas().items() if runs]
 FAST_ISAS = [name for name in ISAS if name != "reference"]
 
 
-@pytest.fixture(autouse=True)
-def back_to_automatic():
-    yield
-    lcs.set_isa("auto")
-
-
 def under(isa, function, *args, **kwargs):
     lcs.set_isa(isa)
     assert lcs.active_isa() == isa

@@ -8,6 +8,7 @@ from progrm_fast.kernels import dispatch, groups, kl, steps
 from progrm_fast.kernels.groups import group_advantages
 from progrm_fast.kernels.kl import token_kl
 from progrm_fast.kernels.steps import progress_advantages, progress_rewards, steps_to_tokens, tokens_to_steps
+from progrm_fast.lcs import set_isa
 from progrm_fast.testing.poison import poisoned_allocations
 
 COMPILED = [b for b in dispatch.BACKENDS if b != "reference"]
@@ -43,7 +44,7 @@ def test_every_operation_has_every_backend(op):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("clip", [None, 0.7])
 def test_token_kl(backend, isa, estimator, dtype, clip, monkeypatch):
-    monkeypatch.setenv("PROGRM_FAST_ISA", isa)
+    set_isa(isa or "auto")
     logp = torch.cat([random(3, 19), random(1, 19) * 1e-3, random(1, 19) * 20]).to(dtype)
     ref = torch.cat([random(3, 19, seed=1), torch.zeros(2, 19)]).to(dtype)
     mask = torch.arange(5 * 19).view(5, 19) % 4 != 0
@@ -60,7 +61,7 @@ def test_token_kl(backend, isa, estimator, dtype, clip, monkeypatch):
 
 @pytest.mark.parametrize("isa", _C.simd_levels())
 def test_k3_keeps_relative_precision_near_zero_and_far_from_it(isa, monkeypatch):
-    monkeypatch.setenv("PROGRM_FAST_ISA", isa)
+    set_isa(isa or "auto")
     d = torch.cat([torch.logspace(-6, 1.9, 4001), -torch.logspace(-6, 1.9, 4001), torch.tensor([-89.0, 200.0])])
     exact = torch.special.expm1(-d.double()) + d.double()
     exact = torch.where(d.abs() < 1e-3, d.double() ** 2 / 2 - d.double() ** 3 / 6 + d.double() ** 4 / 24, exact)
