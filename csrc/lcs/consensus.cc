@@ -113,8 +113,8 @@ bool dominates(const Node& a, const Node& b) {
   return std::equal(a.next.begin(), a.next.end(), b.next.begin(), [](int64_t x, int64_t y) { return x <= y; });
 }
 
-// The nodes that no other one dominates, sorted by the sum of their positions: only an earlier one can dominate. One
-// more than `limit` of them are enough to know that there are too many.
+// The nodes that no other one dominates, sorted by the sum of their positions: only an earlier one can dominate.
+// One more than `limit` of them are enough to know that there are too many.
 std::vector<Node> undominated(std::vector<Node> nodes, size_t limit, const std::function<void()>& poll) {
   std::vector<std::pair<int64_t, size_t>> order;
   order.reserve(nodes.size());
