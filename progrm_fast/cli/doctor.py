@@ -9,10 +9,12 @@ import platform
 import click
 
 from progrm_fast import __version__
+from progrm_fast.kernels import dispatch
 from progrm_fast.lcs import active_isa, available_isas
 
 __all__ = ["doctor"]
 
+_ABSENT = "not installed"
 _PACKAGES = ("numpy", "scipy", "rapidfuzz", "orjson", "zstandard", "torch", "triton", "transformers", "matplotlib")
 
 
@@ -28,6 +30,8 @@ def doctor() -> None:
     for name, runs in available_isas().items():
         state = "in use" if name == active_isa() else "available" if runs else "not on this machine"
         rows.append((f"LCS {name}", state))
+    no_torch = "the package torch is not installed" if _version("torch") == _ABSENT else None
+    rows += [(f"backend {name}", no_torch or dispatch.missing(name) or "available") for name in dispatch.BACKENDS]
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         click.echo(f"{name:<{width}}  {value}")
@@ -37,4 +41,4 @@ def _version(package: str) -> str:
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
-        return "not installed"
+        return _ABSENT
