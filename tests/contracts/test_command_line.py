@@ -385,7 +385,9 @@ def test_help_version_and_doctor(folder):
     assert rows["progrm_fast"] == __version__
     assert rows["LCS reference"] == "available"
     assert list(rows.values()).count("in use") == 1
-    assert {"python", "machine", "numpy", "torch", "backend reference", "backend cpu", "backend triton"} <= set(rows)
+    assert {"python", "machine", "numpy", "torch", "backend reference", "backend cpu", "backend triton"} <= set(
+        rows
+    )
 
 
 def test_every_option_of_the_configuration_can_be_given(folder):

@@ -1,10 +1,12 @@
 """The examples run, and write what they say."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import orjson
+import pytest
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 
@@ -19,3 +21,17 @@ def test_annotate_example_writes_labels_recipes_and_a_picture(tmp_path):
     assert all(0 <= step["progress"] <= 1 for record in records for step in record["steps"])
     assert orjson.loads((tmp_path / "recipes.json").read_bytes())["format"] == "progrm-fast recipes"
     assert (tmp_path / "progress.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_python_blocks_of_the_readme_run(tmp_path, monkeypatch, capsys):
+    torch = pytest.importorskip("torch")
+    (tmp_path / "examples").symlink_to(EXAMPLES)
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", (EXAMPLES.parent / "README.md").read_text(), flags=re.DOTALL)
+    names = {"rewards": torch.rand(2, 5), "values": torch.rand(2, 5), "mask": torch.ones(2, 5)}
+    for block in blocks:
+        exec(block, names)
+    assert len(blocks) == 3
+    assert names["token_advantages"].shape == (2, 5)
+    assert "key step 1 of" in capsys.readouterr().out
+    assert (tmp_path / "recipes.json").exists()
