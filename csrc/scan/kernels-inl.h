@@ -268,7 +268,8 @@ static void moments_kernel(const scan::MomentsArgs& args, std::int64_t row_begin
 static void normalize_kernel(const scan::NormalizeArgs& args, std::int64_t row_begin, std::int64_t row_end) {
   FloatChunk x_chunk;
   ByteChunk mask_chunk;
-  const F8 shift = splat(args.shift), scale = splat(args.scale), offset = splat(args.offset), zero = splat(0);
+  const F8 shift = splat(args.shift), rest = splat(args.shift_rest), zero = splat(0);
+  const F8 scale = splat(args.scale), offset = splat(args.offset);
   for (std::int64_t row = row_begin; row < row_end; ++row) {
     const std::int64_t size = args.rows.size(row);
     float* out_row = args.out.data + args.rows.begin(row, args.out.row_stride);
@@ -279,9 +280,12 @@ static void normalize_kernel(const scan::NormalizeArgs& args, std::int64_t row_b
       float* out = out_row + first;
       std::int64_t i = 0;
       for (; i + 8 <= n; i += 8) {
-        store(out + i, select(mask_of_bytes(m + i), (load<F8>(x + i) - shift) * scale + offset, zero));
+        const F8 deviation = (load<F8>(x + i) - shift) - rest;
+        store(out + i, select(mask_of_bytes(m + i), deviation * scale + offset, zero));
       }
-      for (; i < n; ++i) out[i] = m[i] ? (x[i] - args.shift) * args.scale + args.offset : 0.0f;
+      for (; i < n; ++i) {
+        out[i] = m[i] ? ((x[i] - args.shift) - args.shift_rest) * args.scale + args.offset : 0.0f;
+      }
     }
   }
 }

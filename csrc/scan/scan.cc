@@ -68,6 +68,7 @@ void set_whitening(const Moments& total, bool shift_mean, double eps, double cor
   const double variance = freedom > 0 ? total.m2 / freedom : 0.0;
   const double divisor = std::sqrt(variance + eps);
   args.shift = static_cast<float>(total.mean);
+  args.shift_rest = static_cast<float>(total.mean - static_cast<double>(args.shift));
   args.scale = divisor == 0 ? 0.0f : static_cast<float>(1 / divisor);
   args.offset = shift_mean ? 0.0f : args.shift;
 }

@@ -39,11 +39,14 @@ struct MomentsArgs {
   Moments* moments = nullptr;  // one per row
 };
 
-// out = valid ? (x - shift) * scale + offset : 0. x may be out itself.
+// out = valid ? ((x - shift) - shift_rest) * scale + offset : 0. x may be out itself. The two parts of the shift
+// together hold more digits than one: next to a large mean, deviations would be rounded as coarsely as the mean
+// itself.
 struct NormalizeArgs {
   simd::View x, mask;
   simd::Rows rows;
   float shift = 0;
+  float shift_rest = 0;
   float scale = 1;
   float offset = 0;
   simd::OutputView out;

@@ -92,7 +92,7 @@ def compute_reinforce_plus_plus_baseline_outcome_advantage(
     **_kwargs: Any,
 ) -> _Result:
     """REINFORCE++ with the group mean as baseline; verl's signature. A group of one keeps its score, as in verl."""
-    centred = _compare(token_level_rewards, index, mode="mean", on_singleton="keep")
+    centred = _compare(token_level_rewards, response_mask, index, mode="mean", on_singleton="keep")
     scores = whiten(centred[:, None].expand(token_level_rewards.shape), mask=response_mask)
     return scores, scores
 
@@ -102,12 +102,19 @@ def compute_grpo_outcome_advantage(
     response_mask: torch.Tensor,
     index: Any,
     epsilon: float = 1e-6,
-    norm_adv_by_std_in_grpo: bool = True,
+    norm_adv_by_std_in_grpo: bool | None = None,
     config: Any = None,
+    **_kwargs: Any,
 ) -> _Result:
-    """GRPO, or Dr. GRPO without the division; verl's signature. A group of one keeps its score, as in verl."""
+    """GRPO, or Dr. GRPO without the division; verl's signature. A group of one keeps its score, as in verl.
+
+    Under its own name verl passes ``norm_adv_by_std_in_grpo``; under a registered one only ``config``, which has it.
+    """
+    if norm_adv_by_std_in_grpo is None:
+        norm_adv_by_std_in_grpo = bool(getattr(config, "norm_adv_by_std_in_grpo", True))
     scores = _compare(
         token_level_rewards,
+        response_mask,
         index,
         mode="z" if norm_adv_by_std_in_grpo else "mean",
         eps=epsilon,
@@ -129,7 +136,9 @@ def compute_rloo_outcome_advantage(
     **_kwargs: Any,
 ) -> _Result:
     """RLOO; verl's signature. A group of one keeps its score, as in verl."""
-    return _on_tokens(_compare(token_level_rewards, index, mode="rloo", on_singleton="keep"), response_mask)
+    return _on_tokens(
+        _compare(token_level_rewards, response_mask, index, mode="rloo", on_singleton="keep"), response_mask
+    )
 
 
 # verl's name -> (the function's name in its module, ours)
@@ -178,7 +187,9 @@ def install() -> list[str]:
 
 
 def uninstall() -> None:
-    """Put verl's own estimators back."""
+    """Put verl's own estimators back, where they were replaced."""
+    if not _replaced:
+        return
     core = _core()
     for name, original in _replaced.items():
         setattr(core, _DROP_INS[name][0], original)
@@ -198,9 +209,10 @@ def _group_ids(index: Any, like: torch.Tensor) -> torch.Tensor:
     return torch.tensor([numbers.setdefault(i, len(numbers)) for i in index], dtype=torch.int64, device=like.device)
 
 
-def _compare(token_level_rewards: torch.Tensor, index: Any, **options: Any) -> torch.Tensor:
-    # verl sums over all tokens, masked or not; rewards lie on model tokens only.
-    scores = token_level_rewards.detach().float().sum(-1)
+def _compare(rewards: torch.Tensor, mask: torch.Tensor, index: Any, **options: Any) -> torch.Tensor:
+    # verl sums over all tokens, masked or not; rewards lie on model tokens only. What is no number there is no reward.
+    rewards = rewards.detach().float()
+    scores = torch.where((mask != 0) | rewards.isfinite(), rewards, 0).sum(-1)
     return group_advantages(scores, _group_ids(index, scores), **options)
 
 

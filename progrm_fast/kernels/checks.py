@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import torch
 
-__all__ = ["check_cu_seqlens", "check_flags", "check_floats", "check_number", "check_out", "columns_adjacent"]
+__all__ = [
+    "at_most",
+    "check_cu_seqlens",
+    "check_flags",
+    "check_floats",
+    "check_number",
+    "check_out",
+    "columns_adjacent",
+]
 
 _FLOATS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 _FLAGS = (*_FLOATS, torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
@@ -66,6 +74,11 @@ def check_out(name: str, tensor: object, *, like: torch.Tensor) -> None:
 def result_dtype(tensor: torch.Tensor) -> torch.dtype:
     """Results are float32, except that the reference answers float64 with float64."""
     return torch.float64 if tensor.dtype == torch.float64 else torch.float32
+
+
+def at_most(tensor: torch.Tensor, main: torch.Tensor) -> torch.Tensor:
+    """Bring float64 down to float32 beside a main input of less; the compiled backends read no float64."""
+    return tensor.float() if tensor.dtype == torch.float64 and main.dtype != torch.float64 else tensor
 
 
 def columns_adjacent(tensor: torch.Tensor) -> torch.Tensor:

@@ -125,8 +125,10 @@ def turn_gae(
     size = valid.shape[0] * most
     starts = valid & ~torch.nn.functional.pad(valid, (1, 0))[:, :-1]
     first_ids = torch.where(starts, ids, -1)
-    turn_values = tokens_to_steps(values, first_ids, size, backend=backend).view(-1, most)
-    turn_rewards = tokens_to_steps(token_rewards, ids, size, reduce="sum", backend=backend).view(-1, most)
+    turn_values = tokens_to_steps(values, first_ids, size, backend=backend).view(valid.shape[0], most)
+    turn_rewards = tokens_to_steps(token_rewards, ids, size, reduce="sum", backend=backend).view(
+        valid.shape[0], most
+    )
     turn_mask = torch.arange(most, device=valid.device)[None, :] < n_turns[:, None]
     advantages, returns = gae(
         turn_rewards,

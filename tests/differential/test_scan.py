@@ -167,3 +167,12 @@ def test_whiten_equals_whitening_the_chosen_elements(backend, case):
         y = (chosen - chosen.mean()) / (chosen.var() + 1e-8).sqrt()
         expected = y if mask is None else expected.masked_scatter(mask != 0, y)
     assert_close(result, expected, whiten.ABSOLUTE_TOLERANCE, 1.0)
+
+
+@pytest.mark.parametrize(("backend", "isa"), VARIANTS)
+def test_whitening_beside_a_large_mean(backend, isa, monkeypatch):
+    device = run_on(backend, isa, monkeypatch)
+    x = torch.tensor([[1e4, 1e4 + 2**-10, 1e4 + 2**-9] * 7])
+    expected = whiten.whiten(x, backend="reference")
+    got = whiten.whiten(x.to(device), backend=backend)
+    torch.testing.assert_close(got.cpu(), expected, rtol=1e-5, atol=1e-5)

@@ -124,3 +124,8 @@ def test_kl_penalty():
     logp, ref = torch.tensor([[-1.0, float("nan")]]), torch.tensor([[-1.5, 0.0]])
     result = with_kl_penalty(rewards, logp, ref, coefficient=0.5, mask=torch.tensor([[1, 0]]))
     close(result, [[0.75, 1.0]])
+
+
+def test_turns_of_rows_without_tokens():
+    advantages, returns = estimators.turn_gae(torch.zeros(2, 0), torch.zeros(2, 0), torch.zeros(2, 0))
+    assert advantages.shape == returns.shape == (2, 0)

@@ -127,3 +127,16 @@ def test_offsets_that_do_not_fit_are_refused(backend, offsets):
         discounted_returns(
             torch.ones(3), gamma=1.0, cu_seqlens=torch.tensor(offsets, dtype=torch.int32), backend=backend
         )
+
+
+def test_float64_beside_a_smaller_main_input_is_brought_down():
+    rewards, values = torch.tensor([[0.0, 1.0]]), torch.tensor([[0.5, 0.25]], dtype=torch.float64)
+    advantages, returns = gae(rewards, values, gamma=1.0, lam=1.0, backend="cpu")
+    assert advantages.dtype == returns.dtype == torch.float32
+    assert advantages.tolist() == [[0.5, 0.75]]
+
+
+def test_one_tensor_cannot_take_both_outputs():
+    both = torch.empty(1, 2)
+    with pytest.raises(ValueError, match="out: expected two tensors, got the same one twice"):
+        gae(torch.zeros(1, 2), torch.zeros(1, 2), gamma=1.0, lam=1.0, out=(both, both))

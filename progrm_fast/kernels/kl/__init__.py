@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import torch
 
-from progrm_fast.kernels.checks import check_flags, check_floats, check_number, result_dtype
+from progrm_fast.kernels.checks import at_most, check_flags, check_floats, check_number, result_dtype
 from progrm_fast.kernels.registration import register_op
 
 __all__ = ["ABSOLUTE_TOLERANCE", "token_kl"]
@@ -92,6 +92,7 @@ def token_kl(
     """
     check_floats("logp", logp)
     check_floats("ref_logp", ref_logp, shape=logp.shape, device=logp.device)
+    ref_logp = at_most(ref_logp, logp)
     if estimator not in _ESTIMATORS:
         raise ValueError(f"estimator: expected one of {', '.join(_ESTIMATORS)}, got {estimator!r}")
     bound = math.inf if clip is None else check_number("clip", clip, low=0)

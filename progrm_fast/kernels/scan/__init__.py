@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from progrm_fast.kernels.checks import (
+    at_most,
     check_cu_seqlens,
     check_flags,
     check_floats,
@@ -173,6 +174,7 @@ def gae(
     lam = check_number("lam", lam, low=0, high=1)
     rows = _check_rows("rewards", rewards, cu_seqlens, mask)
     check_floats("values", values, shape=rewards.shape, device=rewards.device)
+    values = at_most(values, rewards)
     if last_values is not None:
         check_floats("last_values", last_values, shape=(rows,), device=rewards.device)
         last_values = last_values.detach().to(result_dtype(rewards)).contiguous()
@@ -221,6 +223,8 @@ def _check_rows(name: str, x: torch.Tensor, cu_seqlens: torch.Tensor | None, mas
 def _check_pair(out: object, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     if not isinstance(out, tuple | list) or len(out) != 2:
         raise TypeError(f"out: expected a pair of tensors (advantages, returns), got {type(out).__name__}")
+    if out[0] is out[1]:
+        raise ValueError("out: expected two tensors, got the same one twice")
     for name, tensor in zip(("out[0]", "out[1]"), out, strict=True):
         check_out(name, tensor, like=like)
     return out[0], out[1]

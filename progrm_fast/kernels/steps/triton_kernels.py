@@ -116,7 +116,8 @@ def tokens_kernel(
         variance = tl.where(freedom > 0, m2 / tl.where(freedom > 0, freedom, 1.0), 0.0)
         divisor = tl.sqrt(variance + eps)
         scale = tl.where(divisor == 0, 0.0, 1.0 / tl.where(divisor == 0, 1.0, divisor)).to(tl.float32)
-        value = (value - mean.to(tl.float32)) * scale
+        shift = mean.to(tl.float32)
+        value = ((value - shift) - (mean - shift.to(tl.float64)).to(tl.float32)) * scale
     tl.store(out + at, tl.where(belongs, value, 0.0), mask=at < n_tokens)
 
 

@@ -90,12 +90,14 @@ def normalize_kernel(
     variance = tl.where(freedom > 0, m2 / tl.where(freedom > 0, freedom, 1.0), 0.0)
     divisor = tl.sqrt(variance + eps)
     scale = tl.where(divisor == 0, 0.0, 1.0 / tl.where(divisor == 0, 1.0, divisor)).to(tl.float32)
+    # In two parts: next to a large mean, one would round the deviations as coarsely as the mean itself.
     shift = mean.to(tl.float32)
+    shift_rest = (mean - shift.to(tl.float64)).to(tl.float32)
     row = tl.program_id(0).to(tl.int64)
     column = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     inside = column < n_columns
     value = tl.load(x + row * x_stride + column, mask=inside, other=0.0).to(tl.float32)
-    result = (value - shift) * scale
+    result = ((value - shift) - shift_rest) * scale
     if not SHIFT_MEAN:
         result += shift
     if HAS_MASK:
