@@ -142,7 +142,9 @@ PROGRM_FAST_INLINE void scan_block(const ScanConstants& k, const float* rewards,
                                    const std::uint8_t* bytes, double& u, float* advantages, float* returns) {
   const F8 zero = splat(0);
   const F8 r = load<F8>(rewards), v = kValues ? load<F8>(values) : zero;
-  F8 b = kValues ? k.c * r + k.v_weight * v : k.c * r;
+  // G = A + V: a value that is no finite number makes its own return, and all before it, NaN; a finite one adds 0.
+  const F8 not_finite = v - v;
+  F8 b = kValues ? k.c * (r + not_finite) + k.v_weight * v : k.c * r;
   const std::uint64_t packed = load<std::uint64_t>(bytes);
   const bool whole = packed == kAllValid;
   I8 valid{};
@@ -160,6 +162,7 @@ PROGRM_FAST_INLINE void scan_block(const ScanConstants& k, const float* rewards,
   F8 g = r + (shift_down<1>(b, zero) + a[3] * splat(static_cast<float>(u)));
   u = static_cast<double>(b[0]) + k.power[(packed * kAllValid) >> 56] * u;
   F8 advantage = g - v;
+  if (kValues) g += not_finite;
   if (!whole) {
     g = select(valid, g, zero);
     advantage = select(valid, advantage, zero);
@@ -195,6 +198,7 @@ static inline void scan_with_dones(const ScanConstants& k, const float* rewards,
       const double v = kValues ? static_cast<double>(values[i]) : 0.0;
       g = dones[i] ? static_cast<double>(rewards[i]) : static_cast<double>(rewards[i]) + u;
       a = g - v;
+      g += v - v;  // as above
       u = k.c_exact * g + k.v_weight_exact * v;
     }
     returns[i] = static_cast<float>(g);

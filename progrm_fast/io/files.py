@@ -151,6 +151,7 @@ def atomic_writer(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         except BrokenPipeError:  # the reader has seen enough
             raise
         except OSError as error:
+            _drop_buffered_output()
             raise FileError(f"{name}: cannot be written: {error.strerror or error}") from error
         return
     try:
@@ -180,6 +181,12 @@ def atomic_writer(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
+
+
+def _drop_buffered_output() -> None:
+    # What is still buffered would fail once more as the interpreter ends, and turn the exit code into 120.
+    with contextlib.suppress(OSError), open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 @contextlib.contextmanager

@@ -176,3 +176,19 @@ def test_whitening_beside_a_large_mean(backend, isa, monkeypatch):
     expected = whiten.whiten(x, backend="reference")
     got = whiten.whiten(x.to(device), backend=backend)
     torch.testing.assert_close(got.cpu(), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("backend", "isa"), VARIANTS)
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("with_dones", [False, True])
+def test_an_unmasked_value_that_is_no_number_spoils_the_same_entries(backend, isa, bad, with_dones, monkeypatch):
+    device = run_on(backend, isa, monkeypatch)
+    rewards, values = torch.linspace(0, 1, 21).view(1, 21), torch.linspace(1, 0, 21).view(1, 21)
+    values[0, 12] = bad
+    dones = torch.arange(21).view(1, 21) == 6 if with_dones else None
+    shared = {"gamma": 0.9, "lam": 0.8}
+    expected = gae(rewards, values, dones=dones, **shared, backend="reference")
+    dones = None if dones is None else dones.to(device)
+    got = gae(rewards.to(device), values.to(device), dones=dones, **shared, backend=backend)
+    for ours, reference in zip(got, expected, strict=True):
+        torch.testing.assert_close(ours.cpu(), reference, rtol=1e-5, atol=1e-5, equal_nan=True)

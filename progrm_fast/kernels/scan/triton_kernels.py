@@ -105,10 +105,14 @@ def scan_kernel(
         if HAS_MASK:
             valid = inside & (tl.load(mask + m_at, mask=inside, other=0) != 0)
         r = tl.load(rewards + r_at, mask=inside, other=0.0).to(tl.float32)
-        term = c * r
         if HAS_VALUES:
             v = tl.load(values + v_at, mask=inside, other=0.0).to(tl.float32)
-            term += (gamma - c) * v
+            # R = A + V: a value that is no finite number makes its own return, and all before it, NaN.
+            not_finite = v - v
+            term = c * (r + not_finite) + (gamma - c) * v
+        else:
+            not_finite = 0.0
+            term = c * r
         factor = tl.where(valid, c, 1.0)
         term = tl.where(valid, term, 0.0)
         one = tl.full([ROWS, COLUMNS], 1.0, tl.float32)
@@ -134,7 +138,7 @@ def scan_kernel(
             u = block_b + block_a * u
 
         g = r + u_next
-        result = tl.where(valid, g, 0.0)
+        result = tl.where(valid, g + not_finite, 0.0)
         tl.store(returns + g_at, result, mask=inside)
         if HAS_VALUES:
             result = tl.where(valid, g - v, 0.0)
