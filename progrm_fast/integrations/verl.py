@@ -102,16 +102,10 @@ def compute_grpo_outcome_advantage(
     response_mask: torch.Tensor,
     index: Any,
     epsilon: float = 1e-6,
-    norm_adv_by_std_in_grpo: bool | None = None,
+    norm_adv_by_std_in_grpo: bool = True,
     config: Any = None,
-    **_kwargs: Any,
 ) -> _Result:
-    """GRPO, or Dr. GRPO without the division; verl's signature. A group of one keeps its score, as in verl.
-
-    Under its own name verl passes ``norm_adv_by_std_in_grpo``; under a registered one only ``config``, which has it.
-    """
-    if norm_adv_by_std_in_grpo is None:
-        norm_adv_by_std_in_grpo = bool(getattr(config, "norm_adv_by_std_in_grpo", True))
+    """GRPO, or Dr. GRPO without the division; verl's signature. A group of one keeps its score, as in verl."""
     scores = _compare(
         token_level_rewards,
         response_mask,
@@ -138,6 +132,16 @@ def compute_rloo_outcome_advantage(
     """RLOO; verl's signature. A group of one keeps its score, as in verl."""
     return _on_tokens(
         _compare(token_level_rewards, response_mask, index, mode="rloo", on_singleton="keep"), response_mask
+    )
+
+
+def _grpo_by_name(
+    token_level_rewards: torch.Tensor, response_mask: torch.Tensor, index: Any, config: Any = None, **_kwargs: Any
+) -> _Result:
+    # verl passes the flag to its own GRPO only; a registered name gets the configuration that has it, and more.
+    divide = bool(getattr(config, "norm_adv_by_std_in_grpo", True))
+    return compute_grpo_outcome_advantage(
+        token_level_rewards, response_mask, index, norm_adv_by_std_in_grpo=divide, config=config
     )
 
 
@@ -169,7 +173,8 @@ def register() -> list[str]:
     for name, (_, function) in _DROP_INS.items():
         if name == "gae":
             continue
-        core.register_adv_est(f"progrm_fast_{name}")(function)
+        by_name = _grpo_by_name if name == "grpo" else function
+        core.register_adv_est(f"progrm_fast_{name}")(by_name)
         names.append(f"progrm_fast_{name}")
     return names
 

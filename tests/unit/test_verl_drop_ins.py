@@ -29,10 +29,10 @@ def test_what_is_no_number_under_the_mask_is_no_reward(estimator, expected):
 def test_a_registered_name_reads_the_flag_from_the_configuration():
     config = SimpleNamespace(norm_adv_by_std_in_grpo=False)
     arguments = {"index": ["a", "a"], "config": config, "reward_baselines": None}
-    plain, _ = verl.compute_grpo_outcome_advantage(REWARDS, MASK, **arguments)
+    plain, _ = verl._grpo_by_name(REWARDS, MASK, **arguments)
     assert plain.tolist() == [[-2.0, -2, 0], [2, 2, 2]]
     config.norm_adv_by_std_in_grpo = True
-    scaled, _ = verl.compute_grpo_outcome_advantage(REWARDS, MASK, **arguments)
+    scaled, _ = verl._grpo_by_name(REWARDS, MASK, **arguments)
     torch.testing.assert_close(scaled[1, 0].item(), 0.5**0.5, atol=1e-5, rtol=0)
 
 
