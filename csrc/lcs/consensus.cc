@@ -7,6 +7,8 @@
 #include <unordered_set>
 #include <utility>
 
+#include "lcs/match_masks.h"
+
 namespace progrm_fast::lcs {
 namespace {
 
@@ -53,12 +55,7 @@ class ColumnAligner {
   void build_masks(const std::vector<Column>& columns) {
     masks_.clear();
     for (size_t j = 0; j < columns.size(); ++j) {
-      const int32_t symbol = columns[j].symbol;
-      if (match_.is_equality()) {
-        mark(symbol, j);
-      } else {
-        for (const int32_t compatible : match_.matching(symbol)) mark(compatible, j);
-      }
+      for_each_match(match_, Side::kB, columns[j].symbol, [&](int32_t compatible) { mark(compatible, j); });
     }
   }
 
