@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 import orjson
 
-__all__ = ["AnnotatorConfig", "MatchFunction", "SymbolFunction"]
+__all__ = ["CHOICES", "AnnotatorConfig", "MatchFunction", "SymbolFunction"]
 
 SymbolFunction = Callable[[Mapping[str, Any]], str]
 MatchFunction = Callable[[Sequence[str]], Iterable[tuple[int, int]]]
 
-_CHOICES: dict[str, tuple[str, ...]] = {
+CHOICES: dict[str, tuple[str, ...]] = {
     "similarity": ("max", "min", "dice", "jaccard"),
     "recipe": ("profile", "strict"),
     "weights": ("uniform", "time"),
@@ -103,7 +103,7 @@ class AnnotatorConfig:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
                 raise ValueError(f"{name}: expected a number from 0 to 1, got {value!r}")
-        for name, choices in _CHOICES.items():
+        for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name}: expected one of {', '.join(choices)}, got {getattr(self, name)!r}")
         for name in ("mask_min_runs", "max_members", "min_successes"):

@@ -12,7 +12,7 @@ import click
 
 from progrm_fast._gc import paused_gc
 from progrm_fast.annotation.annotator import ProgressAnnotator
-from progrm_fast.annotation.config import AnnotatorConfig
+from progrm_fast.annotation.config import CHOICES, AnnotatorConfig
 from progrm_fast.annotation.library import RecipeLibrary
 from progrm_fast.io.files import atomic_writer, display_name
 from progrm_fast.io.jsonl import read_trajectories, write_labelled
@@ -33,8 +33,20 @@ def _screen_key(ctx: click.Context, param: click.Parameter, value: str) -> str |
 
 _SHARE = click.FloatRange(0, 1)
 
-# Options of AnnotatorConfig under the same name.
-_CONFIG_OPTIONS = [
+_Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def _config_option(flags: str, help: str, type: click.ParamType[Any] | None = None) -> _Decorator:
+    """Offer the option of AnnotatorConfig that has the flag's name, with its default and its choices."""
+    name = flags.split("/")[0].removeprefix("--").replace("-", "_")
+    if name in CHOICES:
+        type = click.Choice(CHOICES[name])
+    return click.option(flags, type=type, default=getattr(_DEFAULT, name), help=help)
+
+
+_AT_LEAST_ONE = click.IntRange(1)
+
+_CONFIG_OPTIONS: list[_Decorator] = [
     click.option(
         "--fields",
         callback=_fields,
@@ -48,105 +60,37 @@ _CONFIG_OPTIONS = [
         metavar="result|observation|none|FIELD",
         help="What of the screen is joined to the action: what the step led to, what it was taken on, or a field.",
     ),
-    click.option(
-        "--drop-repeats/--keep-repeats",
-        default=_DEFAULT.drop_repeats,
-        help="Pass over steps that repeat the one before and led to the same screen.",
+    _config_option(
+        "--drop-repeats/--keep-repeats", "Pass over steps that repeat the one before and led to the same screen."
     ),
-    click.option(
-        "--mask-share",
-        type=_SHARE,
-        default=_DEFAULT.mask_share,
-        help="Mask words that a smaller share of a task's successes use; 0 masks nothing.",
+    _config_option(
+        "--mask-share", "Mask words that a smaller share of a task's successes use; 0 masks nothing.", _SHARE
     ),
-    click.option(
-        "--mask-min-runs",
-        type=click.IntRange(1),
-        default=_DEFAULT.mask_min_runs,
-        help="Mask where goals differ, or with so many successes.",
+    _config_option("--mask-min-runs", "Mask where goals differ, or with so many successes.", _AT_LEAST_ONE),
+    _config_option(
+        "--match", "Steps match when their texts are equal, or similar.", click.Choice(["exact", "text"])
     ),
-    click.option(
-        "--match",
-        type=click.Choice(["exact", "text"]),
-        default=_DEFAULT.match,
-        help="Steps match when their texts are equal, or similar.",
-    ),
-    click.option(
-        "--text-threshold", type=_SHARE, default=_DEFAULT.text_threshold, help="Least similarity of matching texts."
-    ),
-    click.option(
-        "--similarity",
-        type=click.Choice(["max", "min", "dice", "jaccard"]),
-        default=_DEFAULT.similarity,
-        help="LCS of two runs over their longer length, ...",
-    ),
-    click.option(
-        "--similarity-threshold",
-        type=_SHARE,
-        default=_DEFAULT.similarity_threshold,
-        help="Least mean similarity of runs that share a recipe.",
-    ),
-    click.option(
-        "--max-members",
-        type=click.IntRange(1),
-        default=_DEFAULT.max_members,
-        help="Distinct successes of a task to cluster at most.",
-    ),
-    click.option(
-        "--recipe",
-        type=click.Choice(["profile", "strict"]),
-        default=_DEFAULT.recipe,
-        help="Steps most runs of a cluster share, or a common subsequence of all.",
-    ),
-    click.option(
-        "--min-support", type=_SHARE, default=_DEFAULT.min_support, help="Least share of runs that take a key step."
-    ),
-    click.option(
-        "--weights",
-        type=click.Choice(["uniform", "time"]),
-        default=_DEFAULT.weights,
-        help="Key step k of R is worth k / R, or when runs reach it.",
-    ),
-    click.option(
-        "--complete-success/--no-complete-success",
-        default=_DEFAULT.complete_success,
-        help="Label the last step of a success 1.",
-    ),
-    click.option(
-        "--failure-credit",
-        type=click.Choice(["matched", "last"]),
-        default=_DEFAULT.failure_credit,
-        help="What a failure is paid for: the key steps it matched, or the last one.",
-    ),
-    click.option(
-        "--cap-failures/--no-cap-failures",
-        default=_DEFAULT.cap_failures,
-        help="Keep failures below the last key step.",
-    ),
-    click.option(
-        "--unfinished",
-        type=click.Choice(["failure", "none"]),
-        default=_DEFAULT.unfinished,
-        help="Label runs that are not over like failures, or not.",
-    ),
-    click.option(
-        "--min-successes",
-        type=click.IntRange(1),
-        default=_DEFAULT.min_successes,
-        help="A task with fewer successes gives no label.",
-    ),
+    _config_option("--text-threshold", "Least similarity of matching texts.", _SHARE),
+    _config_option("--similarity", "LCS of two runs over their longer length, ..."),
+    _config_option("--similarity-threshold", "Least mean similarity of runs that share a recipe.", _SHARE),
+    _config_option("--max-members", "Distinct successes of a task to cluster at most.", _AT_LEAST_ONE),
+    _config_option("--recipe", "Steps most runs of a cluster share, or a common subsequence of all."),
+    _config_option("--min-support", "Least share of runs that take a key step.", _SHARE),
+    _config_option("--weights", "Key step k of R is worth k / R, or when runs reach it."),
+    _config_option("--complete-success/--no-complete-success", "Label the last step of a success 1."),
+    _config_option("--failure-credit", "What a failure is paid for: the key steps it matched, or the last one."),
+    _config_option("--cap-failures/--no-cap-failures", "Keep failures below the last key step."),
+    _config_option("--unfinished", "Label runs that are not over like failures, or not."),
+    _config_option("--min-successes", "A task with fewer successes gives no label.", _AT_LEAST_ONE),
 ]
 
-_READING_OPTIONS = [
+_READING_OPTIONS: list[_Decorator] = [
     click.option("--id-field", default="trajectory_id", help="Field that names a run."),
     click.option("--group-by", default="task_id", help="Field that runs of one task share."),
     click.option("--success-field", default="success", help="Field that says whether the run succeeded."),
     click.option("--success-threshold", type=float, help="The field is a number; success is at least this."),
     click.option("--on-error", type=click.Choice(["stop", "skip"]), default="stop", help="What a bad line does."),
 ]
-
-
-_Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 def _options(options: Sequence[_Decorator]) -> _Decorator:

@@ -36,7 +36,7 @@ class StepProgress:
     scored: torch.Tensor | None = None
 
 
-class ProgressGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
+class ProgressGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL may be absent where types are checked
     """GRPO with token advantages from progress; everything else is TRL's.
 
     Parameters

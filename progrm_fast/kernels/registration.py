@@ -58,7 +58,7 @@ def register_op(
     torch.library.register_fake(f"progrm_fast::{name}", fake or _writes_only, lib=_LIBRARY)
     if backward is not None:
         torch.library.register_autograd(f"progrm_fast::{name}", backward, setup_context=setup_context, lib=_LIBRARY)
-    return handle  # type: ignore[no-any-return]
+    return handle  # type: ignore[no-any-return]  # torch.ops has no types
 
 
 def _writes_only(*_args: Any) -> None:
