@@ -1,8 +1,7 @@
 """The actor: a transformers causal language model that reads goal, past actions and screen, and writes one action.
 
-A prompt is ``goal ... done ... screen ... action``: the goal, the last few actions with their elements by name (ids
-change between screens), and the screen, each element's id after its text. The answer is the action's text and an end
-token.
+A prompt is ``goal ... done ... screen ... action``: the goal, the last few actions and the screen, elements by their
+names (see ``screens``). The answer is the action's text and an end token.
 
 Left out: pictures, beams, a cache kept from one step to the next (each prompt is read anew, once), grammars for
 actions.
@@ -20,20 +19,21 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
-from progrm_fast.envs.recording import lines_of, named_action
 from progrm_fast.io.files import FileError
+from progrm_fast.trainer.screens import spaced, told_screen
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = ["Actor", "ActorConfig", "Answer", "TokenBatch", "build_actor", "past_action", "word_tokenizer"]
+__all__ = ["Actor", "ActorConfig", "Answer", "TokenBatch", "build_actor", "word_tokenizer"]
 
 Tokens = Sequence[int]
 UNKNOWN, PADDING, END = "<unk>", "<pad>", "<eos>"
 GOAL, PAST, SCREEN, ACTION = "goal", "done", "screen", "action"
 _TOKENIZER = "tokenizer"
-MARKS = 4
-VERBS = ("CLICK", "INPUT", "SCROLL", "BACK", "ANSWER", "DOWN", "UP")
+VERBS = ("CLICK", "INPUT", "SCROLL", "BACK", "ANSWER", "DOWN", "UP", "NONE")
+CLASSES = ("button", "field", "item", "link", "option", "switch", "tab", "text")
+NUMBERS = tuple("23456789")  # of elements that share a name
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +48,11 @@ class ActorConfig:
         Longest prompt; a longer one loses the first tokens of its screen's end, never its last word.
     max_answer_tokens : int
         Longest answer, end token included.
-    marks : bool
-        Tell for each element how many words of its text stand in the goal (``=2``). Meant for models of a few layers,
-        which have to learn to compare words; what it gains is not measured yet.
     """
 
     history: int = 4
     max_prompt_tokens: int = 256
-    max_answer_tokens: int = 10
-    marks: bool = True
+    max_answer_tokens: int = 12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,22 +94,14 @@ def word_tokenizer(texts: Iterable[str]) -> Any:
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    words = {word for text in texts for word in text.split()} | {GOAL, PAST, SCREEN, ACTION, ";", "#", *VERBS}
-    words |= {f"={n}" for n in range(1, MARKS + 1)}
+    words = {word for text in texts for word in spaced(text).split()}
+    words |= {GOAL, PAST, SCREEN, ACTION, ";", ":", "#", *VERBS, *CLASSES, *NUMBERS}
     names = [UNKNOWN, PADDING, END, *sorted(words - {UNKNOWN, PADDING, END})]
     tokenizer: Any = Tokenizer(models.WordLevel({word: i for i, word in enumerate(names)}, unk_token=UNKNOWN))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, unk_token=UNKNOWN, pad_token=PADDING, eos_token=END, padding_side="left"
     )
-
-
-def past_action(screen: str, action: str) -> str:
-    """Tell an action by the name of its element, as prompts remember it: ``CLICK mail``."""
-    named = named_action(screen, action)
-    target = named.get("target", {}).get("text", "")
-    words = (named["type"].upper(), target, named.get("direction", ""), named.get("text", ""))
-    return " ".join(word for word in words if word) if named["type"] != "none" else "NONE"
 
 
 class Actor(torch.nn.Module):
@@ -157,10 +145,9 @@ class Actor(torch.nn.Module):
     # Texts and tokens
 
     def prompt_text(self, goal: str, past: Sequence[str], screen: str) -> str:
-        """Return the prompt's text; ``past`` as ``past_action`` tells it."""
+        """Return the prompt's text; ``past`` as ``told_action`` tells it."""
         kept = past[max(0, len(past) - self.config.history) :]
-        told = _told_screen(goal if self.config.marks else "", screen)
-        return f"{GOAL} {goal} {PAST} {' ; '.join(kept)} {SCREEN} {told} {ACTION}"
+        return f"{GOAL} {spaced(goal)} {PAST} {' ; '.join(kept)} {SCREEN} {told_screen(screen)} {ACTION}"
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the tokens of prompts; the middle of one that is too long is left out."""
@@ -343,22 +330,6 @@ def build_actor(words: Iterable[str], config: ActorConfig, *, seed: int, **optio
 
     tokenizer = word_tokenizer(words)
     return Actor(tiny_qwen2(len(tokenizer), seed=seed, language_model=True, **options), tokenizer, config)
-
-
-def _told_screen(goal: str, screen: str) -> str:
-    # A causal model reads from left to right: when it comes to an id, it knows what the id stands for.
-    title, lines = lines_of(screen)
-    words = set(goal.split())
-    told = [f"# {title}{_mark(words, title)}"]
-    for line in lines:
-        text = line.text + _mark(words, line.text)
-        told.append(text if line.kind == "text" else f"{line.kind} {text} {line.id}")
-    return "\n".join(told)
-
-
-def _mark(words: set[str], text: str) -> str:
-    n = sum(word in words for word in text.split())
-    return f" ={min(n, MARKS)}" if n else ""
 
 
 def _positions(mask: torch.Tensor) -> torch.Tensor:

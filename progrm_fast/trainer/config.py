@@ -78,7 +78,7 @@ class ActorSection:
     init : float
         Standard deviation of its first weights: at the usual 0.02 a model this narrow attends to everything alike, and
         learns to point at a part of the screen only late.
-    history, max_prompt_tokens, max_answer_tokens, marks
+    history, max_prompt_tokens, max_answer_tokens
         See ``progrm_fast.trainer.actor.ActorConfig``.
     """
 
@@ -90,8 +90,7 @@ class ActorSection:
     init: float = 0.1
     history: int = 4
     max_prompt_tokens: int = 256
-    max_answer_tokens: int = 10
-    marks: bool = True
+    max_answer_tokens: int = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +116,7 @@ class DemoSection:
 class SftSection:
     """Supervised start on the successful demonstrations; ``steps = 0`` leaves it out."""
 
-    steps: int = 3000
+    steps: int = 2400
     batch_size: int = 32
     learning_rate: float = 3e-3
     warmup: float = 0.05
@@ -143,6 +142,8 @@ class RewardSection:
         Runs of the SFT actor at each training task, beside the demonstrations.
     hidden_size, layers, heads, init, epochs, batch_size, learning_rate
         Of the small reward model and its training.
+    field_tokens : int
+        The small reward model reads this many tokens of a screen: its title and first elements.
     recipe, weights : str
         Of the annotator.
     window : int
@@ -155,16 +156,17 @@ class RewardSection:
     kind: str = "progrm-lcs"
     path: str = ""
     demo_runs: int = 0
-    actor_runs: int = 2
+    actor_runs: int = 1
     hidden_size: int = 64
     layers: int = 2
     heads: int = 4
     init: float = 0.1
-    epochs: int = 4
+    epochs: int = 2
     batch_size: int = 16
-    learning_rate: float = 2e-3
+    learning_rate: float = 3e-3
+    field_tokens: int = 16
     recipe: str = "profile"
-    weights: str = "time"
+    weights: str = "uniform"
     window: int = 1
     refresh_iterations: int = 0
     refresh_epochs: int = 1
@@ -259,7 +261,7 @@ _LEAST: dict[str, float] = {
     "sft.max_grad_norm": 0, "sft.checkpoint_steps": 0, "reward.demo_runs": 0, "reward.actor_runs": 0,
     "reward.hidden_size": 1,
     "reward.layers": 1, "reward.heads": 1, "reward.init": 0,
-    "reward.epochs": 1, "reward.batch_size": 1, "reward.learning_rate": 0,
+    "reward.epochs": 1, "reward.batch_size": 1, "reward.field_tokens": 1, "reward.learning_rate": 0,
     "reward.window": 1, "reward.refresh_iterations": 0, "reward.refresh_epochs": 1, "rl.iterations": 0, "rl.tasks": 1,
     "rl.group": 1, "rl.epochs": 1, "rl.minibatches": 1, "rl.learning_rate": 0, "rl.max_grad_norm": 0, "rl.clip": 0,
     "rl.kl": 0, "rl.gamma": 0, "rl.lam": 0, "rl.value_weight": 0, "rl.temperature": 0.01, "rl.n_envs": 1,

@@ -20,7 +20,8 @@ import numpy.typing as npt
 
 from progrm_fast.envs.recording import TextEnv, named_action, without_ids
 from progrm_fast.records import Trajectory
-from progrm_fast.trainer.actor import Actor, past_action
+from progrm_fast.trainer.actor import Actor
+from progrm_fast.trainer.screens import command_of, told_action
 
 __all__ = ["Episode", "EpisodeSpec", "EpisodeStep", "Rollouts", "replay_prompts", "success_rate"]
 
@@ -156,12 +157,13 @@ class Rollouts:
             going: list[_Running] = []
             seen_next: list[dict[str, str]] = []
             for run, seen, prompt, answer in zip(running, observations, prompts, answers, strict=True):
-                stepped = self._step(run, seen["screen"], answer.text)
+                command = command_of(seen["screen"], answer.text)
+                stepped = self._step(run, seen["screen"], command)
                 if stepped is None:
                     continue
                 observation, record, over, success = stepped
                 run.episode.steps.append(EpisodeStep(prompt, answer.tokens, answer.logp, record))
-                run.past.append(past_action(seen["screen"], answer.text))
+                run.past.append(told_action(seen["screen"], command))
                 if over:
                     run.episode.success = success
                     results[run.place] = run.episode
@@ -237,8 +239,9 @@ def replay_prompts(actor: Actor, trajectory: Trajectory) -> list[tuple[str, str]
     pairs = []
     for step in trajectory.steps:
         screen, command = str(step["observation"]), str(step["command"])
-        pairs.append((actor.prompt_text(trajectory.goal, past, screen), command))
-        past.append(past_action(screen, command))
+        told = told_action(screen, command)
+        pairs.append((actor.prompt_text(trajectory.goal, past, screen), told))
+        past.append(told)
     return pairs
 
 

@@ -166,7 +166,7 @@ def start_actor(
 
 def reading_of(section: ActorSection) -> ActorConfig:
     """Return what an actor of these options reads and writes."""
-    return ActorConfig(section.history, section.max_prompt_tokens, section.max_answer_tokens, section.marks)
+    return ActorConfig(section.history, section.max_prompt_tokens, section.max_answer_tokens)
 
 
 def demos(config: RunConfig, source: TaskSource, place: Path) -> list[Trajectory]:

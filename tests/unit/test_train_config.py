@@ -24,7 +24,7 @@ def test_a_file_and_overrides_on_top(tmp_path):
 def test_every_number_has_a_range():
     from progrm_fast.trainer.config import _CHOICES, _LEAST
 
-    others = {"actor.marks", "env.train", "env.test", "actor.path", "demos.file", "reward.path"}
+    others = {"env.train", "env.test", "actor.path", "demos.file", "reward.path"}
     assert set(_LEAST) | set(_CHOICES) | others == set(option_names())
 
 

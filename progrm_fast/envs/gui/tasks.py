@@ -41,9 +41,10 @@ SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
 HOME: Move = ("home",)
 
-# Instances of a template in each split; a training template has held-out instances in the test split.
+# Instances of a template in each split; a training template has held-out instances in the test split. Fewer words of a
+# kind than goals ask for leave some templates with fewer instances to train on.
 INSTANCES: dict[Split, dict[Split, int]] = {
-    "train": {"train": 12, "test": 4},
+    "train": {"train": 60, "test": 8},
     "dev": {"dev": 10},
     "test": {"test": 8},
 }
@@ -169,15 +170,15 @@ class TaskSpec:
 
 
 Template = Callable[[Draw], Draft]
-_TEMPLATES: dict[str, tuple[Split, Template]] = {}
+_TEMPLATES: dict[str, tuple[Split, int, Template]] = {}
 _MODULES = ("people", "things", "mixed")
 
 
-def template(split: Split) -> Callable[[Template], Template]:
-    """Register a template; ``test`` is for those that training never sees."""
+def template(split: Split, instances: int = 0) -> Callable[[Template], Template]:
+    """Register a template; ``test`` is for those that training never sees. ``instances``: fewer than ``INSTANCES``."""
 
     def register(function: Template) -> Template:
-        _TEMPLATES[function.__name__] = (split, function)
+        _TEMPLATES[function.__name__] = (split, instances or INSTANCES[split][split], function)
         return function
 
     return register
@@ -211,8 +212,9 @@ def task(task_id: str, distractors: int = 5) -> TaskSpec:
 
 @lru_cache(maxsize=256)
 def _instances(name: str, distractors: int) -> tuple[TaskSpec, ...]:
-    home_split, function = _TEMPLATES[name]
-    splits = [split for split, n in INSTANCES[home_split].items() for _ in range(n)]
+    home_split, n_home, function = _TEMPLATES[name]
+    counts = {**INSTANCES[home_split], home_split: n_home}
+    splits = [split for split, n in counts.items() for _ in range(n)]
     rng = random.Random(zlib.crc32(name.encode()))
     specs: list[TaskSpec] = []
     goals: set[str] = set()
@@ -262,7 +264,7 @@ def tasks(split: Split, distractors: int = 5) -> list[TaskSpec]:
     _load()
     return [
         spec
-        for name, (home_split, _) in _TEMPLATES.items()
+        for name, (home_split, *_) in _TEMPLATES.items()
         if split in INSTANCES[home_split]
         for spec in _instances(name, distractors)
         if spec.split == split

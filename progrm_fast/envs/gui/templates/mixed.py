@@ -102,7 +102,7 @@ def mail_alarm(draw: Draw) -> Draft:
     )
 
 
-@template("train")
+@template("train", instances=16)
 def note_network(draw: Draw) -> Draft:
     """Connect to a network whose password is in a note."""
     network = draw.word(words.NETWORKS, draw.world["settings"]["network"])

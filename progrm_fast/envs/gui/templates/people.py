@@ -204,7 +204,7 @@ def contact_new(draw: Draw) -> Draft:
     )
 
 
-@template("train")
+@template("train", instances=34)
 def contact_answer(draw: Draw) -> Draft:
     """Answer what is known of somebody."""
     (name,) = draw.people(1)

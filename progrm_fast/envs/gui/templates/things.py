@@ -110,7 +110,7 @@ def article_save(draw: Draw) -> Draft:
     )
 
 
-@template("train")
+@template("train", instances=32)
 def shop_order(draw: Draw) -> Draft:
     """Order one product; an order is final."""
     name = draw.rng.choice(sorted(draw.world["products"]))
@@ -123,7 +123,7 @@ def shop_order(draw: Draw) -> Draft:
     )
 
 
-@template("train")
+@template("train", instances=32)
 def shop_delivery(draw: Draw) -> Draft:
     """Order one product by post."""
     name = draw.rng.choice(sorted(draw.world["products"]))
@@ -136,7 +136,7 @@ def shop_delivery(draw: Draw) -> Draft:
     )
 
 
-@template("train")
+@template("train", instances=32)
 def shop_stars(draw: Draw) -> Draft:
     """Answer how good a product is."""
     name = draw.rng.choice(sorted(draw.world["products"]))
@@ -195,7 +195,7 @@ def shop_wishes(draw: Draw) -> Draft:
     )
 
 
-@template("train")
+@template("train", instances=56)
 def note_new(draw: Draw) -> Draft:
     """Write a note."""
     title, text = draw.word(words.NOTE_TITLES, *draw.world["notes"]), draw.word(words.BODIES)
@@ -214,7 +214,7 @@ def note_new(draw: Draw) -> Draft:
     )
 
 
-@template("train")
+@template("train", instances=56)
 def note_edit(draw: Draw) -> Draft:
     """Change a note and pin it."""
     title = draw.rng.choice(sorted(draw.world["notes"]))

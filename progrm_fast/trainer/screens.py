@@ -1,0 +1,79 @@
+"""How an actor reads a screen and says what it acts on: by the names of elements, never by their ids.
+
+Ids change from screen to screen and say nothing; a small model needs long to learn to look one up. It reads names
+instead, and writes names: ``CLICK send``, ``INPUT to : max``. An element whose name was on the screen before it gets a
+number, ``delete # 2``. What was written is put back into the environment's form, ``CLICK 9``.
+"""
+
+from __future__ import annotations
+
+import re
+
+from progrm_fast.envs.recording import Line, lines_of
+
+__all__ = ["command_of", "spaced", "told_action", "told_screen"]
+
+NOTHING = "NONE"
+_BREAKS = re.compile(r"""(["“”(),;!?]|[.'’](?=\s|$))""")
+
+
+def spaced(text: str) -> str:
+    """Return the text with its punctuation as words of their own, so that a word is one word everywhere."""
+    return " ".join(_BREAKS.sub(r" \1 ", text).split())
+
+
+def _named(lines: list[Line]) -> list[tuple[str, Line]]:
+    """Return the elements that can be acted on, under names that are unique on the screen."""
+    taken: set[str] = set()
+    named = []
+    for line in lines:
+        if line.kind != "text":
+            label = spaced(line.label)
+            name, n = label, 1
+            while name in taken:
+                n += 1
+                name = f"{label} # {n}"
+            taken.add(name)
+            named.append((name, line))
+    return named
+
+
+def told_screen(screen: str) -> str:
+    """Return a screen as the actor reads it: title, then class, name and content of each element."""
+    title, lines = lines_of(screen)
+    names = {line.id: name for name, line in _named(lines)}
+    told = [f"# {spaced(title)}"]
+    for line in lines:
+        name = names.get(line.id, spaced(line.text))
+        held = spaced(line.text[len(line.label) :]) if line.kind == "field" else ""
+        told.append(" ".join(part for part in (line.kind, name, held, ";") if part))
+    return "\n".join(told)
+
+
+def told_action(screen: str, command: str) -> str:
+    """Return a command as the actor writes it: ``CLICK send`` for ``CLICK 9``; ``NONE`` for one without sense."""
+    verb, _, rest = command.strip().partition(" ")
+    number, _, text = rest.strip().partition(" ")
+    text = " ".join(text.split())
+    if verb not in ("CLICK", "INPUT"):
+        known = command.strip() in ("BACK", "SCROLL DOWN", "SCROLL UP") or (verb == "ANSWER" and rest.strip())
+        return " ".join(command.split()) if known else NOTHING
+    name, line = next(((name, line) for name, line in _named(lines_of(screen)[1]) if line.id == number), ("", None))
+    if line is None:
+        return NOTHING
+    if verb == "CLICK" and line.kind != "field" and not text:
+        return f"CLICK {name}"
+    return f"INPUT {name} : {text}" if verb == "INPUT" and line.kind == "field" and text else NOTHING
+
+
+def command_of(screen: str, told: str) -> str:
+    """Return what the actor wrote as the environment takes it; what names no element becomes ``NONE ...``."""
+    verb, _, rest = told.strip().partition(" ")
+    if verb not in ("CLICK", "INPUT"):
+        return told.strip()
+    name, colon, text = rest.partition(" : ") if verb == "INPUT" else (rest, "", "")
+    wanted = "field" if verb == "INPUT" else ""
+    for known, line in _named(lines_of(screen)[1]):
+        if known == name.strip() and (line.kind == "field") == bool(wanted):
+            return f"INPUT {line.id} {text}" if colon else f"CLICK {line.id}"
+    return f"{NOTHING} {told.strip()}"
