@@ -17,7 +17,9 @@ A seed that is finished is never run again: stop at any time, and go on with the
 tuning: it trains on ten of the twelve instances of each training template, and evaluates on the other two and on
 templates of the development split; it writes no record. The record is written when all seeds of all methods are there.
 
-Intervals: 95 %, percentile bootstrap that draws seeds and, for all seeds alike, tasks (two-way, crossed).
+Success is that of the policy as it was trained, its actions drawn at temperature 1; ``greedy`` in the record is the same
+actor taking its most probable action. Intervals: 95 %, percentile bootstrap that draws seeds and, for all seeds alike,
+instances of each template (two-way, crossed).
 """
 
 from __future__ import annotations
@@ -113,7 +115,11 @@ def run_one(job: tuple) -> dict:
         main(config, place, resume=(place / "config.json").exists())
         actor = Actor.load(place / "actor", reading_of(config.actor))
     rollouts = Rollouts(source.make_env, config.rl.n_envs, config.env.max_steps)
-    pairs = evaluate(actor, rollouts, source.test, runs=config.rl.eval_runs, seed=config.seed)
+    judged = [
+        evaluate(actor, rollouts, source.test, runs=runs, seed=config.seed, temperature=temperature)
+        for runs, temperature in ((config.rl.eval_runs, config.rl.temperature), (1, 0.0))
+    ]
+    pairs, greedy = judged
     wins: dict[str, list[bool]] = {}
     for name, won in pairs:
         wins.setdefault(name, []).append(won)
@@ -121,6 +127,7 @@ def run_one(job: tuple) -> dict:
         "method": method,
         "seed": seed,
         "success": float(np.mean([won for _, won in pairs])),
+        "greedy": float(np.mean([won for _, won in greedy])),
         "tasks": {name: float(np.mean(values)) for name, values in wins.items()},
         "curve": _curve(place),
         "cpu_s": time.process_time() - started,
@@ -149,15 +156,17 @@ def _curve(place: Path) -> list[list[float]]:
 
 
 def interval(results: list[dict], rng: np.random.Generator) -> tuple[float, list[float]]:
-    """Return the mean success and its 95 % interval over seeds and tasks; ``results`` is one entry a seed."""
+    """Return the mean success and its 95 % interval over seeds and instances; ``results`` is one entry a seed."""
     names = sorted(results[0]["tasks"])
     table = np.array([[one["tasks"].get(name, np.nan) for name in names] for one in results])
-    means = [
-        np.nanmean(
-            table[np.ix_(rng.integers(len(table), size=len(table)), rng.integers(len(names), size=len(names)))]
-        )
-        for _ in range(N_BOOTSTRAP)
-    ]
+    templates: dict[str, list[int]] = {}
+    for column, name in enumerate(names):
+        templates.setdefault(name.rpartition("-")[0], []).append(column)
+    means = []
+    for _ in range(N_BOOTSTRAP):
+        rows = rng.integers(len(table), size=len(table))
+        columns = np.concatenate([rng.choice(members, len(members)) for members in templates.values()])
+        means.append(np.nanmean(table[np.ix_(rows, columns)]))
     low, high = np.quantile(means, [0.025, 0.975])
     return float(np.nanmean(table)), [float(low), float(high)]
 
@@ -173,6 +182,7 @@ def summary(results: dict[str, list[dict]]) -> dict[str, dict]:
             "success": [one["success"] for one in ones],
             "mean": mean,
             "ci95": ci95,
+            "greedy": float(np.mean([one["greedy"] for one in ones])),
             "curves": [one["curve"] for one in ones],
             "cpu_s": float(np.mean([one["cpu_s"] for one in ones])),
         }
@@ -180,10 +190,10 @@ def summary(results: dict[str, list[dict]]) -> dict[str, dict]:
 
 
 def table(record: dict[str, dict]) -> str:
-    lines = ["| method | success | 95 % | seeds | CPU s a seed |", "|---|---|---|---|---|"]
+    lines = ["| method | success | 95 % | greedy | seeds | CPU s a seed |", "|---|---|---|---|---|---|"]
     lines += [
-        f"| {method} | {one['mean']:.3f} | {one['ci95'][0]:.3f} to {one['ci95'][1]:.3f} | {len(one['seeds'])} "
-        f"| {one['cpu_s']:.0f} |"
+        f"| {method} | {one['mean']:.3f} | {one['ci95'][0]:.3f} to {one['ci95'][1]:.3f} | {one['greedy']:.3f} "
+        f"| {len(one['seeds'])} | {one['cpu_s']:.0f} |"
         for method, one in record.items()
     ]
     return "\n".join(lines)

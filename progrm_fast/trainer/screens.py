@@ -46,7 +46,7 @@ def told_screen(screen: str) -> str:
     for line in lines:
         name = names.get(line.id, spaced(line.text))
         held = spaced(line.text[len(line.label) :]) if line.kind == "field" else ""
-        told.append(" ".join(part for part in (line.kind, name, held, ";") if part))
+        told.append(" ".join(part for part in (line.kind, name, held) if part))
     return "\n".join(told)
 
 

@@ -23,7 +23,7 @@ import os
 import random
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -132,11 +132,12 @@ def start_actor(
     finished = settled_folder(place / "sft" / "actor")
     if finished.is_dir():
         return Actor.load(finished, reading)
+    runs = demos(config, source, place) if config.sft.steps else []
     if section.path:
         actor = Actor.load(section.path, reading)
     else:
         actor = build_actor(
-            source.words(),
+            [*source.words(), *_texts(runs)],
             reading,
             seed=config.seed,
             hidden_size=section.hidden_size,
@@ -147,7 +148,6 @@ def start_actor(
             initializer_range=section.init,
         )
     if config.sft.steps:
-        runs = demos(config, source, place)
         made_with = {"kind": "sft", "options": config.to_json()["sft"], "data": _digest(runs)}
         examples = sft_examples(actor, runs)
         train_sft(
@@ -162,6 +162,15 @@ def start_actor(
         )
     _save_actor(actor, place / "sft" / "actor")
     return actor.eval()
+
+
+def _texts(runs: Sequence[Trajectory]) -> Iterator[str]:
+    """Return what an actor has to read and write: an environment may not know all its words beforehand."""
+    for run in runs:
+        yield run.goal
+        for step in run.steps:
+            yield str(step["observation"])
+            yield str(step["command"])
 
 
 def reading_of(section: ActorSection) -> ActorConfig:

@@ -56,8 +56,8 @@ def actor() -> Actor:
 def test_the_prompt_tells_goal_past_and_screen(actor):
     text = actor.prompt_text("find it", ["BACK", "CLICK compose", "INPUT to : bob"], SCREEN)
     assert " ".join(text.split()) == (
-        "goal find it done CLICK compose ; INPUT to : bob screen # mail button compose ; item ann dinner ; "
-        "field to : bob ; text hello ; action"
+        "goal find it done CLICK compose ; INPUT to : bob screen # mail button compose item ann dinner "
+        "field to : bob text hello action"
     )
     assert actor.decode(actor.encode([text])[0]) == " ".join(text.split())
 

@@ -12,7 +12,7 @@ SCREEN = "# mail\n4 button delete\n5 item ann dinner\n6 field to : bob\n7 button
 
 def test_ids_are_not_told_and_equal_names_are_numbered():
     assert told_screen(SCREEN).split("\n") == [
-        "# mail", "button delete ;", "item ann dinner ;", "field to : bob ;", "button delete # 2 ;", "text hello , you ;",
+        "# mail", "button delete", "item ann dinner", "field to : bob", "button delete # 2", "text hello , you",
     ]  # fmt: skip
 
 
