@@ -187,6 +187,9 @@ class RlSection:
     epochs, minibatches : int
         Passes over the steps of an iteration, and optimizer steps of a pass.
     learning_rate, max_grad_norm
+    warmup_iterations : int
+        The learning rate grows to its value over so many: the first steps of Adam are as long as the learning rate
+        whatever the gradient, and throw a small actor off.
     clip : float
         Of the probability ratio.
     kl : float
@@ -213,8 +216,9 @@ class RlSection:
     group: int = 1
     epochs: int = 1
     minibatches: int = 4
-    learning_rate: float = 3e-4
+    learning_rate: float = 1e-3
     max_grad_norm: float = 1.0
+    warmup_iterations: int = 4
     clip: float = 0.2
     kl: float = 0.01
     gamma: float = 1.0
@@ -266,7 +270,7 @@ _LEAST: dict[str, float] = {
     "rl.group": 1, "rl.epochs": 1, "rl.minibatches": 1, "rl.learning_rate": 0, "rl.max_grad_norm": 0, "rl.clip": 0,
     "rl.kl": 0, "rl.gamma": 0, "rl.lam": 0, "rl.value_weight": 0, "rl.temperature": 0.01, "rl.n_envs": 1,
     "rl.batch_tokens": 1, "rl.eval_iterations": 0, "rl.eval_runs": 1, "rl.eval_temperature": 0,
-    "rl.checkpoint_iterations": 0,
+    "rl.checkpoint_iterations": 0, "rl.warmup_iterations": 0,
 }  # fmt: skip
 _MOST: dict[str, float] = dict.fromkeys(
     ("env.popup_rate", "demos.noise", "sft.warmup", "rl.clip", "rl.gamma", "rl.lam"), 1

@@ -343,6 +343,8 @@ def reinforce(
         for iteration in range(state.step, rl.iterations):
             if iteration == 0:
                 judge(0)
+            for group in optimizer.param_groups:
+                group["lr"] = rl.learning_rate * min(1, (iteration + 1) / max(1, rl.warmup_iterations))
             try:
                 record, episodes = _iterate(
                     actor, optimizer, reference, reward, rollouts, config, source, iteration
