@@ -23,6 +23,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import blake2b
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple, TypeVar
@@ -84,12 +85,13 @@ class ReadingOptions:
 
     def glance(self, line: bytes) -> tuple[str, bool, int]:
         """Read task, success and number of steps of a line."""
-        return glance(load_line(line), self._reading())
+        return glance(load_line(line), self._reading)
 
     def parse(self, line: bytes) -> Trajectory:
         """Read one line."""
-        return to_trajectory(load_line(line), self._reading())
+        return to_trajectory(load_line(line), self._reading)
 
+    @cached_property
     def _reading(self) -> Reading:
         return Reading(self.id_field, self.group_by, self.success_field, self.success_threshold)
 
@@ -483,8 +485,9 @@ def _labelled(
     annotator: ProgressAnnotator, index: list[int], trajectories: list[Trajectory], learn: bool
 ) -> _Table:
     labels = annotator.fit_annotate(trajectories) if learn else annotator.annotate(trajectories)
+    config_hash = annotator.config.hash  # worked out anew each time
     labelled = (
-        labelled_record(trajectory, label, annotator.config.hash)
+        labelled_record(trajectory, label, config_hash)
         for trajectory, label in zip(trajectories, labels, strict=True)
     )
     return _table(index, [dump_line(record)[:-1] for record in labelled])

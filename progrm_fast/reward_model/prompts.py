@@ -31,6 +31,7 @@ from progrm_fast.records import Trajectory
 __all__ = ["Prompt", "PromptConfig", "Prompter", "Screen", "ScreenProcessor", "trajectory_texts"]
 
 _FORMS = ("decoder", "encoder")
+_STEPS_AT_A_TIME = 8192  # whose texts the tokenizer gets in one call
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +126,7 @@ class _Step:
 
 def trajectory_texts(trajectory: Trajectory) -> list[str]:
     """Return the texts a trajectory is told in, uncut: what a tokenizer of one's own is trained on."""
-    fields = [text for step in _step_fields(trajectory) for text in step.values()]
-    return [_goal_text(trajectory), *_numbers(len(trajectory.steps)), *fields]
+    return _texts(trajectory, _step_fields(trajectory))
 
 
 class Prompter:
@@ -161,30 +161,56 @@ class Prompter:
         ValueError
             If a step has no action, or one with a picture is longer than the room.
         """
-        make = self._windows if self.config.form == "decoder" else self._step_prompts
         prompts: list[Prompt] = []
+        group: list[tuple[int, Trajectory, list[dict[str, str]]]] = []
+        n_steps = 0
         for index, trajectory in enumerate(trajectories):
             if not isinstance(trajectory, Trajectory):
                 raise TypeError(f"trajectories[{index}]: expected a Trajectory, got {type(trajectory).__name__}")
             if trajectory.steps:
-                prompts += make(index, *self._told(trajectory), trajectory.trajectory_id)
+                group.append((index, trajectory, _step_fields(trajectory)))
+                n_steps += len(trajectory.steps)
+            if n_steps >= _STEPS_AT_A_TIME:
+                prompts += self._prompts_of(group)
+                group, n_steps = [], 0
+        return prompts + self._prompts_of(group)
+
+    def _prompts_of(self, group: list[tuple[int, Trajectory, list[dict[str, str]]]]) -> list[Prompt]:
+        """Return the prompts of some trajectories with their indices and told fields."""
+        make = self._windows if self.config.form == "decoder" else self._step_prompts
+        tokens = self._tokens(text for _, run, told in group for text in _texts(run, told))
+        prompts = []
+        for index, run, told in group:
+            goal = [*self._start, *tokens[_goal_text(run)][: self.config.max_tokens // 4], *self._separator]
+            prompts += make(index, goal, self._steps(run, told, tokens), run.trajectory_id)
         return prompts
 
-    def _told(self, trajectory: Trajectory) -> tuple[list[int], list[_Step]]:
-        """Return the goal and the steps in tokens; the tokenizer is called once."""
-        told = _step_fields(trajectory)
-        texts = [_goal_text(trajectory), *_numbers(len(told)), *(text for step in told for text in step.values())]
-        tokens = iter(self._tokenizer(texts, add_special_tokens=False)["input_ids"])
+    def _tokens(self, texts: Iterable[str]) -> dict[str, list[int]]:
+        """Tokens of each text; the tokenizer sees a text once, and all of them in one call."""
+        unlike = list(dict.fromkeys(texts))
+        fast = getattr(self._tokenizer, "backend_tokenizer", None) if unlike else None
+        if fast is not None:
+            # The same tokens in a fraction of the time: transformers copies much else for each text. Its own call, for
+            # one text, turns truncation and padding off.
+            self._tokenizer(unlike[0], add_special_tokens=False)
+            found = [encoded.ids for encoded in fast.encode_batch_fast(unlike, add_special_tokens=False)]
+        else:
+            found = self._tokenizer(unlike, add_special_tokens=False)["input_ids"] if unlike else []
+        return dict(zip(unlike, found, strict=True))
+
+    def _steps(
+        self, trajectory: Trajectory, told: list[dict[str, str]], tokens: Mapping[str, list[int]]
+    ) -> list[_Step]:
+        """Return the steps in tokens, their fields cut."""
         limit = self.config.field_tokens
-        goal = [*self._start, *next(tokens)[: self.config.max_tokens // 4], *self._separator]
-        numbers = [next(tokens) for _ in told]
         steps = []
-        for step, number, fields in zip(trajectory.steps, numbers, told, strict=True):
-            cut = {name: next(tokens)[:limit] for name in fields}
+        for step, fields, number in zip(trajectory.steps, told, _numbers(len(told)), strict=True):
             screen = self._screens(step) if self._screens is not None else None
-            parts = [screen.tokens if screen is not None else [], number, *cut.values()]
-            steps.append(_Step([token for part in parts for token in part], cut["action"], screen))
-        return goal, steps
+            all_tokens = [*(screen.tokens if screen is not None else []), *tokens[number]]
+            for text in fields.values():
+                all_tokens += tokens[text][:limit]
+            steps.append(_Step(all_tokens, tokens[fields["action"]][:limit], screen))
+        return steps
 
     def _windows(self, index: int, goal: list[int], steps: list[_Step], name: str) -> list[Prompt]:
         room = self.config.max_tokens - len(goal)
@@ -229,6 +255,11 @@ class Prompter:
                 f"trajectory {name!r} and room for {room}"
             )
         return step.tokens[:room]
+
+
+def _texts(trajectory: Trajectory, told: Sequence[Mapping[str, str]]) -> list[str]:
+    fields = [text for step in told for text in step.values()]
+    return [_goal_text(trajectory), *_numbers(len(told)), *fields]
 
 
 def _goal_text(trajectory: Trajectory) -> str:

@@ -19,7 +19,8 @@ from progrm_fast.io.folders import atomic_folder, settled_folder
 
 __all__ = ["STATE_FILE", "TrainingState", "frozen_hash", "read_state", "restore", "save_checkpoint"]
 
-FORMAT = "progrm-fast reward model training"
+FORMAT = "progrm-fast training"
+_FORMATS = (FORMAT, "progrm-fast reward model training")  # what it was called at first
 VERSION = 1
 STATE_FILE = "state.json"
 _WEIGHTS = "weights.safetensors"
@@ -82,7 +83,7 @@ def read_state(path: str | os.PathLike[str]) -> TrainingState | None:
         return None
     try:
         content = orjson.loads((folder / STATE_FILE).read_bytes())
-        if not isinstance(content, dict) or content.get("format") != FORMAT:
+        if not isinstance(content, dict) or content.get("format") not in _FORMATS:
             raise FileError(f"{name}: not a checkpoint: expected {STATE_FILE} with format {FORMAT!r}")
         if content.get("version") != VERSION:
             raise FileError(

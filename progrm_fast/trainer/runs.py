@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,12 @@ import torch
 
 from progrm_fast.io.files import FileError
 from progrm_fast.trainer.checkpoint import TrainingState, read_state, restore, save_checkpoint
-from progrm_fast.trainer.train_reward_model import TrainingDivergedError
 
-__all__ = ["diverged", "optimizer_of", "resume_state"]
+__all__ = ["TrainingDivergedError", "diverged", "optimizer_of", "resume_state"]
+
+
+class TrainingDivergedError(ValueError):
+    """The loss or its gradient is no number; the state before that step was saved."""
 
 
 def optimizer_of(model: torch.nn.Module, learning_rate: float, weight_decay: float = 0.0) -> torch.optim.AdamW:
@@ -37,7 +40,8 @@ def resume_state(
     Raises
     ------
     FileError
-        If there is a checkpoint and ``resume`` is not asked for, or it was made with other options.
+        If there is a checkpoint and ``resume`` is not asked for, it was made with something else (options are named, of
+        hashes that they differ), or it cannot be read.
     """
     place = folder / "checkpoint"
     state = read_state(place)
@@ -48,9 +52,20 @@ def resume_state(
     for name, ours in made_with.items():
         theirs = state.made_with.get(name)
         if ours != theirs:
-            raise FileError(f"{folder}: expected the run to resume with {name}={theirs!r}, got {ours!r}")
+            differ = [f"{option}={was!r}, got {now!r}" for option, was, now in _differences(theirs, ours) if option]
+            told = f": {'; '.join(differ)}" if differ else f", got other {name}"
+            raise FileError(f"{folder}: expected the {name} of the run to resume{told}")
     restore(place, model, optimizer)
     return state
+
+
+def _differences(was: Any, now: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Yield the options, with the sections they are in, that differ between two sets of them."""
+    if isinstance(was, Mapping) and isinstance(now, Mapping):
+        for key in dict.fromkeys([*now, *was]):
+            yield from _differences(was.get(key), now.get(key), f"{name}.{key}" if name else key)
+    elif was != now:
+        yield name, was, now
 
 
 def diverged(

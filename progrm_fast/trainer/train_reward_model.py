@@ -28,21 +28,20 @@ import numpy.typing as npt
 import torch
 
 from progrm_fast.io.convert import step_columns
-from progrm_fast.io.files import FileError
 from progrm_fast.io.kinds import kind_of
 from progrm_fast.records import Trajectory
 from progrm_fast.reward_model.metrics import Quality, progress_quality
 from progrm_fast.reward_model.model import ProgressRewardModel
 from progrm_fast.reward_model.prompts import PromptConfig, trajectory_texts
 from progrm_fast.reward_model.tiny import tiny_qwen2, train_tokenizer
-from progrm_fast.trainer.checkpoint import TrainingState, frozen_hash, read_state, restore, save_checkpoint
+from progrm_fast.trainer.checkpoint import TrainingState, frozen_hash, save_checkpoint
 from progrm_fast.trainer.examples import CachedExamples, PromptExamples
 from progrm_fast.trainer.interrupts import Interrupts
 from progrm_fast.trainer.metrics_log import MetricsLog, draw_curve
+from progrm_fast.trainer.runs import TrainingDivergedError, resume_state
 
 __all__ = [
     "TrainingConfig",
-    "TrainingDivergedError",
     "TrainingResult",
     "learning_rate",
     "progress_labels",
@@ -52,10 +51,6 @@ __all__ = [
 ]
 
 Labels = npt.NDArray[np.float32]
-
-
-class TrainingDivergedError(ValueError):
-    """The loss or its gradient is no number; the state before that step was saved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,12 +287,8 @@ def train(
         "data": _digest(examples.content_hash() + evaluation.content_hash()),
     }
     optimizer = _optimizer(model, config)
-    state = _state_to_resume(place, made_with, resume)
-    if state is None:
-        state = TrainingState(0, None, made_with)
-        torch.manual_seed(config.seed)
-    else:
-        restore(place / "checkpoint", model, optimizer)
+    torch.manual_seed(config.seed)
+    state = resume_state(place, made_with, model, optimizer, resume)
 
     n_batches = math.ceil(len(examples) / config.batch_size)
     n_steps = config.epochs * n_batches
@@ -362,25 +353,6 @@ def train(
 def _labelled(trajectories: Sequence[Trajectory]) -> tuple[list[Trajectory], list[Labels]]:
     pairs = [(run, labels) for run in trajectories if run.steps and (labels := progress_labels(run)) is not None]
     return [run for run, _ in pairs], [labels for _, labels in pairs]
-
-
-def _state_to_resume(place: Path, made_with: dict[str, Any], resume: bool) -> TrainingState | None:
-    state = read_state(place / "checkpoint")
-    if state is None:
-        return None
-    if not resume:
-        raise FileError(f"{place}: holds a training run already: resume it, or choose another folder")
-    for name, ours in made_with.items():
-        theirs = state.made_with.get(name)
-        if isinstance(ours, dict) and isinstance(theirs, dict):
-            differ = [
-                f"{key}={theirs.get(key)!r}, got {ours[key]!r}" for key in ours if ours[key] != theirs.get(key)
-            ]
-            if differ:
-                raise FileError(f"{place}: expected the options of the run to resume: {'; '.join(differ)}")
-        elif ours != theirs:
-            raise FileError(f"{place}: expected the {name} of the run to resume, got other {name}")
-    return state
 
 
 def _frozen_parts(model: ProgressRewardModel, n_layers: int) -> list[torch.nn.Module]:

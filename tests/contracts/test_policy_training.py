@@ -24,8 +24,8 @@ from progrm_fast.envs.gui import PhoneEnv  # noqa: E402
 from progrm_fast.io.files import FileError  # noqa: E402
 from progrm_fast.trainer import checkpoint  # noqa: E402
 from progrm_fast.trainer.config import config_from_mapping  # noqa: E402
+from progrm_fast.trainer.runs import TrainingDivergedError  # noqa: E402
 from progrm_fast.trainer.train_policy import main  # noqa: E402
-from progrm_fast.trainer.train_reward_model import TrainingDivergedError  # noqa: E402
 
 OPTIONS = {
     "seed": 1,
@@ -274,10 +274,9 @@ def test_two_processes_do_what_one_does(whole, tmp_path):
         sys.executable,
         "-m",
         "torch.distributed.run",
+        "--standalone",  # on a free port
         "--nproc-per-node",
         "2",
-        "--master-port",
-        "29571",
         str(script),
     ]
     done = subprocess.run([*launch, json.dumps(OPTIONS), str(folder)], capture_output=True, text=True, timeout=240)

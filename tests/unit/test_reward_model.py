@@ -9,7 +9,7 @@ import torch
 
 from progrm_fast import FileError, Trajectory
 from progrm_fast.reward_model.model import MODEL_FILE, ProgressRewardModel, natural_form, quiet_transformers
-from progrm_fast.reward_model.prompts import PromptConfig, Screen, trajectory_texts
+from progrm_fast.reward_model.prompts import PromptConfig, Prompter, Screen, trajectory_texts
 from progrm_fast.reward_model.tiny import tiny_qwen2, train_tokenizer
 
 quiet_transformers()
@@ -61,6 +61,20 @@ def test_the_form_follows_the_backbone(decoder, encoder):
     assert decoder.prompter.config.form == "decoder"
     assert encoder.prompter.config.form == "encoder"
     assert encoder.prompter.config.max_tokens == 256  # as many as the backbone has positions
+
+
+@pytest.mark.parametrize("kind", ["word", "bytes"])
+def test_tokens_are_those_of_the_tokenizers_own_call(kind):
+    tokenizer = train_tokenizer((text for one in RUNS for text in trajectory_texts(one)), kind=kind, vocab_size=300)
+    tokenizer(["a", "find the key"], padding="max_length", truncation=True, max_length=2)  # as another user may
+    prompts = Prompter(tokenizer, PromptConfig(max_tokens=4096)).prompts([RUNS[3], RUNS[0], RUNS[3]])
+    for one, prompt in zip([RUNS[3], RUNS[0], RUNS[3]], prompts, strict=True):
+        texts = ["Goal: find the key\n"]
+        for t, step in enumerate(one.steps, start=1):
+            texts += [f"Step {t}: ", f"Action: {step['action']}\n", f"Result: {step['result']}\n"]
+        own = tokenizer(texts, add_special_tokens=False)["input_ids"]
+        assert prompt.tokens == [token for tokens in own for token in tokens]
+        assert len(prompt.tokens) > 80
 
 
 def test_scores_of_every_step(model):

@@ -16,9 +16,9 @@ from progrm_fast.reward_model.model import ProgressRewardModel, quiet_transforme
 from progrm_fast.reward_model.prompts import PromptConfig, trajectory_texts
 from progrm_fast.reward_model.tiny import tiny_qwen2, train_tokenizer
 from progrm_fast.trainer import train_reward_model as module
+from progrm_fast.trainer.runs import TrainingDivergedError
 from progrm_fast.trainer.train_reward_model import (
     TrainingConfig,
-    TrainingDivergedError,
     learning_rate,
     progress_labels,
     split_runs,
@@ -210,11 +210,15 @@ def test_what_cannot_be_resumed(whole, tmp_path):
     content = json.loads(state.read_text())
     for change, message in [
         ({"version": 2}, "expected a checkpoint of version 1, got version 2"),
-        ({"format": "x"}, "not a checkpoint"),
+        ({"format": "progrm-fast something"}, "not a checkpoint"),
     ]:
         state.write_text(json.dumps({**content, **change}))
         with pytest.raises(FileError, match=message):
             train(make(), RUNS, HELD_OUT, folder, QUICK, resume=True)
+    state.write_text(
+        json.dumps({**content, "format": "progrm-fast reward model training"})
+    )  # as it was called once
+    assert train(make(), RUNS, HELD_OUT, folder, QUICK, resume=True) == whole[1]
     state.write_text("{")
     with pytest.raises(FileError, match="the checkpoint is damaged"):
         train(make(), RUNS, HELD_OUT, folder, QUICK, resume=True)
