@@ -22,7 +22,7 @@ rows_of, absent_of = {}, {}
 def pytest_addoption(parser):
     parser.addoption("--record", type=Path, help="folder for the records")
     parser.addoption("--brief", action="store_true", help="fewer and smaller cases")
-    parser.addoption("--case-seconds", type=float, default=8.0, help="time for the rounds of a case")
+    parser.addoption("--case-seconds", type=float, default=6.0, help="time for the rounds of a case")
 
 
 @pytest.fixture

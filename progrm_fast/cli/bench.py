@@ -28,14 +28,14 @@ def _list(ctx: click.Context, param: click.Parameter, value: str | None) -> list
     "--shapes",
     callback=_list,
     metavar="A,B",
-    help="Sizes such as 64x2048; --help of the examples. [default: several]",
+    help="Sizes such as 64x2048, as below. [default: several]",
 )
 @click.option(
     "--peers", callback=_list, metavar="A,B", help="Only these peers, by file name. [default: all installed]"
 )
 @click.option("--json", "record", metavar="FILE", help="Also write what was measured as a record.")
 @click.option(
-    "--seconds", type=click.FloatRange(0, min_open=True), default=12.0, help="For the rounds of a family."
+    "--seconds", type=click.FloatRange(0, min_open=True), default=10.0, help="For the rounds of a family."
 )
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def bench(
