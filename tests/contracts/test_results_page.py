@@ -1,0 +1,35 @@
+"""RESULTS.md, its pictures and the blocks of docs/kernels agree with the records they were made from."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from progrm_fast.testing.bench.pictures import stamp
+from progrm_fast.testing.bench.records import digest
+from progrm_fast.testing.bench.results import PICTURES, record_paths
+
+ROOT = Path(__file__).resolve().parents[2]
+RECORDS = ROOT / "benchmarks" / "results"
+
+
+def _generated():
+    spec = importlib.util.spec_from_file_location("results_page", ROOT / "benchmarks" / "results_page.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.texts()
+
+
+@pytest.mark.parametrize(("path", "text"), _generated().items(), ids=lambda value: getattr(value, "name", ""))
+def test_text_is_what_the_records_give(path, text):
+    assert path.read_text() == text, f"{path.relative_to(ROOT)} differs from its records: make results"
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_picture_was_drawn_from_these_records(name):
+    assert stamp(digest(record_paths(RECORDS))) in (RECORDS / name).read_text(), "make results"
+
+
+def test_there_are_records_of_every_family():
+    names = {path.stem for path in record_paths(RECORDS)}
+    assert {"lcs", "annotate", "score", "advantages", "training", "growth"} <= names
