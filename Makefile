@@ -4,16 +4,17 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SOURCES := $(shell find csrc -name '*.cc' -o -name '*.h') pyproject.toml setup.py constraints.txt
 
-.PHONY: help demo test lint format docs clean bench-lcs bench-advantages bench-scoring
+.PHONY: help demo test lint format docs clean bench bench-quick bench-million results
 help:
 	@echo 'make demo    annotate the bundled sample, print a summary, write labels and a picture'
 	@echo 'make test    run the tests'
 	@echo 'make lint    ruff, mypy, import-linter, clang-format, stubtest'
 	@echo 'make format  rewrite the sources in the house format'
 	@echo 'make docs    the documentation as a site, in site/'
-	@echo 'make bench-lcs  time the LCS core beside its peers'
-	@echo 'make bench-advantages   time advantages against peers and copy bandwidth'
-	@echo 'make bench-scoring      time step scoring against peers and copy bandwidth'
+	@echo 'make bench        time everything beside its peers: 15 minutes; RESULTS.md'
+	@echo 'make bench-quick  a first look at the same: 2 minutes'
+	@echo 'make bench-million  annotate 1,000,000 trajectories, with and without a memory bound'
+	@echo 'make results      RESULTS.md and its pictures again, from the records'
 	@echo 'make clean   remove everything that was built'
 
 $(BIN)/python:
@@ -63,16 +64,33 @@ $(VENV)/.docs-installed: $(VENV)/.test-installed
 docs: $(VENV)/.docs-installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-bench-lcs: $(VENV)/.test-installed
-	$(BIN)/python benchmarks/test_lcs_speed.py
+# In the environment with the real verl, TRL and torchrl where .ci/checks/40_framework_contracts.sh has made one. pylcs is
+# built from source; where that fails, the tables say that it is missing.
+BENCH_PYTHON = $(or $(wildcard .venv-contracts/bin/python),$(BIN)/python)
+BENCH = OMP_NUM_THREADS=1 PYTHONPATH=.:benchmarks $(BENCH_PYTHON) -m pytest -q -p no:cacheprovider --benchmark-enable \
+    --benchmark-disable-gc --benchmark-warmup=off --benchmark-columns=rounds
 
-# In the environment with the real verl where .ci/checks/40_framework_contracts.sh has made one.
-bench-advantages: $(VENV)/.test-installed
-	PROGRM_FAST_BENCH=1 PYTHONPATH=. $(or $(wildcard .venv-contracts/bin/python),$(BIN)/python) \
-	    -m pytest -q -s benchmarks/test_advantages_speed.py
+$(VENV)/.bench-installed: $(VENV)/.test-installed
+	-$(BENCH_PYTHON) -m pip install -q 'pylcs>=0.1.1'
+	@touch $@
 
-bench-scoring: $(VENV)/.test-installed
-	PROGRM_FAST_BENCH=1 PYTHONPATH=. $(BIN)/python -m pytest -q -s benchmarks/test_scoring_speed.py
+# Every family with all cases and peers, then how cost grows, and the page made of both: at most 15 minutes on 2 cores.
+bench: $(VENV)/.bench-installed
+	$(BENCH) --record benchmarks/results benchmarks/test_*_speed.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/growth.py
+	$(MAKE) results
+
+# The same families, fewer and smaller cases, no record: 2 minutes.
+bench-quick: $(VENV)/.bench-installed
+	$(BENCH) --brief --case-seconds 1 benchmarks/test_*_speed.py
+
+# Annotation of 1,000,000 generated trajectories, within 1 GiB and without a bound.
+bench-million: $(VENV)/.test-installed
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/growth.py --million
+	$(MAKE) results
+
+results: $(VENV)/.test-installed
+	$(BIN)/python benchmarks/results_page.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info progrm_fast/*.so demo_output

@@ -16,6 +16,7 @@ __all__ = ["main"]
 # command -> module; the module's function of the command's name, with underscores, is the command
 _COMMANDS = {
     "annotate": "progrm_fast.cli.annotate",
+    "bench": "progrm_fast.cli.bench",
     "collect": "progrm_fast.cli.collect",
     "convert": "progrm_fast.cli.convert",
     "doctor": "progrm_fast.cli.doctor",

@@ -7,10 +7,11 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from progrm_fast.io.containers import load_line
 from progrm_fast.io.files import atomic_writer
 from progrm_fast.io.jsonl import dump_line
 
-__all__ = ["open_output"]
+__all__ = ["open_line_output", "open_output"]
 
 
 @contextlib.contextmanager
@@ -39,3 +40,22 @@ def open_output(path: str | os.PathLike[str]) -> Iterator[Callable[[Mapping[str,
 
     with atomic_writer(path) as stream, RecordWriter(stream) as writer:
         yield writer.write
+
+
+@contextlib.contextmanager
+def open_line_output(path: str | os.PathLike[str]) -> Iterator[Callable[[bytes], object]]:
+    """Open ``path`` as ``open_output`` does, and give a function that writes a record's JSON line.
+
+    Raises
+    ------
+    FileError
+        If the file cannot be written.
+    ValueError
+        For Parquet without pyarrow, and for text that is not Unicode.
+    """
+    if os.fspath(path).endswith(".parquet"):
+        with open_output(path) as write:
+            yield lambda line: write(load_line(line))
+    else:
+        with atomic_writer(path) as stream:
+            yield stream.write

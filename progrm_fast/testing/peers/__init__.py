@@ -1,10 +1,14 @@
-"""How other libraries compute the same thing, for comparison: one file per peer, one signature a family.
+"""How others compute the same thing, for comparison: one file per peer, one signature a family.
 
-Every module has ``NAME``.
+Every module has ``NAME``; importing one raises ``ImportError`` where the library it wraps is not installed.
 
 LCS: ``all_pairs(batch)``, ``groups(batch, group_offsets)`` and ``alignments(a, b)`` convert the data to what the
-library likes best and return the calls to be timed, by label; a call returns the library's own result. ``alignments``
-is None where the library has no such thing.
+library likes best and return the calls to be timed, by label; a call returns the library's own result, for
+``all_pairs`` an (N, N) matrix. A peer that lacks one of them has no such function or returns None. ``MAX_CELLS`` says
+up to how many cells of the table it can be given in a call; above that it gets fewer sequences.
+
+Annotation: ``rewrite(source, target)`` gives calls that read and write a file without labelling it, by label;
+``group_lengths(batch, group_offsets, *, match, workers)`` stands in for ``lcs_group_lengths`` in the annotator.
 
 Advantages: ``gae(rewards, values, mask, gamma, lam) -> (advantages, returns)`` and, where the peer has it,
 ``reinforce_plus_plus(rewards, mask, gamma) -> (advantages, returns)``, on fp32 (B, T).
@@ -12,26 +16,76 @@ Advantages: ``gae(rewards, values, mask, gamma, lam) -> (advantages, returns)`` 
 Scoring: ``score(hidden, weight, bias, step_index, n_steps, norm_weight) -> (progress, rewards, returns)`` for
 trajectories of ``n_steps`` steps each, and ``score_loss(hidden, weight, bias, step_index, targets, norm_weight)``.
 
-Written by us after the peers' documented behaviour, save where they call the peer itself; none is fast or slow on
-purpose.
+Written by us after the peers' documented behaviour, save where they call the peer itself (``NAME`` says which); none is
+fast or slow on purpose. ``COMPILES`` marks one that needs tens of seconds before its first result.
 """
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from types import ModuleType
 
-__all__ = ["LCS_PEERS", "lcs_peer"]
+__all__ = ["PEERS", "load_peers"]
 
-LCS_PEERS = ("rapidfuzz_strings", "rapidfuzz_ints")
+# family -> modules, in the order of the tables
+PEERS: dict[str, tuple[str, ...]] = {
+    "lcs": ("rapidfuzz_strings", "rapidfuzz_ints", "pylcs", "numpy_arrays", "pure_python"),
+    "annotate": ("orjson_rewrite", "rapidfuzz_strings"),
+    "score": ("gather_first", "gather_first_compiled", "score_all_tokens"),
+    "advantages": (
+        *("verl", "areal", "openrlhf", "trl", "roll", "slime", "slime_compiled", "torchrl"),
+        *("numpy_arrays", "pure_python"),
+    ),
+    "training": ("gather_first", "verl", "trl"),
+}
 
 
-def lcs_peer(name: str) -> ModuleType:
-    """Import a peer.
+def load_peers(
+    family: str, chosen: Sequence[str] | None = None, *, compiling: bool = True
+) -> tuple[dict[str, ModuleType], dict[str, str]]:
+    """Import the peers of a family.
+
+    Parameters
+    ----------
+    family : str
+        One of ``PEERS``.
+    chosen : sequence of str, optional
+        Only these.
+    compiling : bool
+        Whether to take those that compile first, too; one that was chosen is always taken.
+
+    Returns
+    -------
+    modules : dict
+        By short name.
+    absent : dict
+        Why each of the others is not there.
 
     Raises
     ------
-    ImportError
-        If the library it wraps is not installed.
+    ValueError
+        For a name that the family does not have.
     """
-    return importlib.import_module(f"{__name__}.{name}")
+    unknown = sorted(set(chosen or ()) - set(PEERS[family]))
+    if unknown:
+        raise ValueError(f"peers: expected some of {', '.join(PEERS[family])}, got {', '.join(unknown)}")
+    modules, absent = {}, {}
+    for name in chosen if chosen is not None else PEERS[family]:
+        module = _loaded(name)
+        if isinstance(module, str):
+            absent[name] = module
+        elif getattr(module, "COMPILES", False) and not compiling and chosen is None:
+            absent[name] = f"left out, it compiles for long: --peers {name} runs it"
+        else:
+            modules[name] = module
+            if getattr(module, "IS_REAL", True) is False:
+                absent[name] = "not installed; our copy of its loop was timed"
+    return modules, absent
+
+
+def _loaded(name: str) -> ModuleType | str:
+    try:
+        return importlib.import_module(f"{__name__}.{name}")
+    except ImportError as error:
+        return f"not installed ({error.name})"

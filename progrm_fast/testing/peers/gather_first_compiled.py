@@ -6,8 +6,9 @@ import torch
 
 from progrm_fast.testing.peers import gather_first
 
-__all__ = ["NAME", "score"]
+__all__ = ["COMPILES", "NAME", "score"]
 
 NAME = "gather first, torch.compile"
+COMPILES = True
 
 score = torch.compile(gather_first.score)

@@ -8,7 +8,7 @@ from progrm_fast.testing.peers.whitening import masked_whiten
 
 __all__ = ["NAME", "gae", "reinforce_plus_plus"]
 
-NAME = "OpenRLHF's loop"
+NAME = "OpenRLHF's loop (our version)"
 
 
 def gae(

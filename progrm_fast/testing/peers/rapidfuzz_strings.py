@@ -17,7 +17,7 @@ NAME = "rapidfuzz, strings"
 
 def all_pairs(batch: SymbolBatch) -> dict[str, Callable[[], Any]]:
     """Half of the pairs one by one, or all of them with SIMD, which is what another list object asks for."""
-    texts, dtype = _texts(batch), _dtype(batch)
+    texts, dtype = texts_of(batch), _dtype(batch)
     return {
         "half": lambda: cdist(texts, texts, scorer=LCSseq.similarity, dtype=dtype),
         "simd": lambda: cdist(texts, list(texts), scorer=LCSseq.similarity, dtype=dtype),
@@ -26,7 +26,7 @@ def all_pairs(batch: SymbolBatch) -> dict[str, Callable[[], Any]]:
 
 def groups(batch: SymbolBatch, group_offsets: Any) -> dict[str, Callable[[], Any]]:
     """One call a group."""
-    texts, dtype = _texts(batch), _dtype(batch)
+    texts, dtype = texts_of(batch), _dtype(batch)
     tasks = [texts[i:j] for i, j in pairwise(group_offsets)]
     return {
         "half": lambda: [cdist(task, task, scorer=LCSseq.similarity, dtype=dtype) for task in tasks],
@@ -36,11 +36,12 @@ def groups(batch: SymbolBatch, group_offsets: Any) -> dict[str, Callable[[], Any
 
 def alignments(a: SymbolBatch, b: SymbolBatch) -> dict[str, Callable[[], Any]] | None:
     """One call a pair."""
-    x, y = _texts(a), _texts(b)
+    x, y = texts_of(a), texts_of(b)
     return {"editops": lambda: [LCSseq.editops(s, t) for s in x for t in y]}
 
 
-def _texts(batch: SymbolBatch) -> list[str]:
+def texts_of(batch: SymbolBatch) -> list[str]:
+    """Strings whose characters are the symbols."""
     low = int(batch.symbols.min()) if batch.symbols.size else 0
     return ["".join(chr(symbol - low + 1) for symbol in sequence.tolist()) for sequence in batch]
 

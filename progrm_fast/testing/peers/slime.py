@@ -8,7 +8,7 @@ from progrm_fast.testing.peers.whitening import masked_whiten
 
 __all__ = ["NAME", "gae"]
 
-NAME = "slime's chunked form"
+NAME = "slime's chunked form (our version)"
 _CHUNK = 128
 
 

@@ -8,7 +8,7 @@ from progrm_fast.testing.peers.whitening import masked_whiten
 
 __all__ = ["NAME", "gae"]
 
-NAME = "TRL's loop"
+NAME = "TRL's loop (our version)"
 
 
 def gae(
