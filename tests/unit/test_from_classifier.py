@@ -98,4 +98,3 @@ def test_a_model_without_a_known_head_is_refused():
         ProgressHead.from_classifier(model)
     with pytest.raises(ValueError, match="model: expected a head of 1 or 2 labels, got 3"):
         ProgressHead.from_classifier(build("Qwen2ForTokenClassification", DECODER, 3))
-
