@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SOURCES := $(shell find csrc -name '*.cc' -o -name '*.h') pyproject.toml setup.py constraints.txt
 
-.PHONY: help demo test lint format docs clean bench bench-quick bench-million results
+.PHONY: help demo test lint format docs clean bench bench-gpu bench-quick bench-million results
 help:
 	@echo 'make demo    annotate the bundled sample, print a summary, write labels and a picture'
 	@echo 'make test    run the tests'
@@ -15,6 +15,7 @@ help:
 	@echo 'make bench-quick  a first look at the same: 2 minutes'
 	@echo 'make bench-million  annotate 1,000,000 trajectories, with and without a memory bound'
 	@echo 'make results      RESULTS.md and its pictures again, from the records'
+	@echo 'make bench-gpu    check and time the Triton kernels on a GPU: 8 minutes'
 	@echo 'make clean   remove everything that was built'
 
 $(BIN)/python:
@@ -91,6 +92,10 @@ bench-million: $(VENV)/.test-installed
 
 results: $(VENV)/.test-installed
 	$(BIN)/python benchmarks/results_page.py
+
+# On a machine with a CUDA device; there torch, Triton and NumPy are enough: PYTHON=python3 make bench-gpu.
+bench-gpu:
+	$(or $(wildcard $(BIN)/python),$(PYTHON)) benchmarks/gpu_suite.py --out benchmarks/results
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info progrm_fast/*.so demo_output

@@ -31,12 +31,19 @@ PROGRM_FAST_INLINE double sum_of_lanes(F8 x) {
 // Lanes are summed in fp32 over this many elements, then in double: long rows lose no digits.
 constexpr std::int64_t kBlock = 1024;
 
+// Asks for the line at this byte of rows that are read next. The second-level cache holds eight of them.
+template <int kCount>
+PROGRM_FAST_INLINE void ask_for(const char* const* rows, std::int64_t byte) {
+  for (int r = 0; r < kCount; ++r) __builtin_prefetch(rows[r] + byte, 0, 2);
+}
+
 // Rows that end steps lie far apart, so one row at a time waits for memory at each of its pages. Several at once
 // are as many streams under way; and the weights are read once for all of them. A row's sum is the same in any
-// company.
+// company. `ahead` may be null: the rows after these, asked for line by line meanwhile.
 template <simd::Kind kKind, bool kSquares, int kCount>
 PROGRM_FAST_INLINE void row_sums(const char* const* rows, const float* weights, std::int64_t width, double* dots,
-                                 double* squares) {
+                                 double* squares, const char* const* ahead) {
+  constexpr std::int64_t kLine = 64;
   for (int r = 0; r < kCount; ++r) dots[r] = squares[r] = 0;
   for (std::int64_t first = 0; first < width; first += kBlock) {
     const std::int64_t end = first + kBlock < width ? first + kBlock : width;
@@ -54,11 +61,13 @@ PROGRM_FAST_INLINE void row_sums(const char* const* rows, const float* weights, 
           add(r, even_halves<kKind>(pairs), w_even);
           add(r, odd_halves<kKind>(pairs), w_odd);
         }
+        if (ahead != nullptr && 2 * i % kLine == 0) ask_for<kCount>(ahead, 2 * i);
       }
     }
     for (; i + 8 <= end; i += 8) {
       const F8 w = load<F8>(weights + i);
       for (int r = 0; r < kCount; ++r) add(r, load_lanes(rows[r], kKind, i), w);
+      if (kKind == simd::Kind::kFloat32 && ahead != nullptr && 4 * i % kLine == 0) ask_for<kCount>(ahead, 4 * i);
     }
     if (i < end) {
       const F8 w = last_lanes<simd::Kind::kFloat32>(weights, i, end - i);
@@ -71,20 +80,25 @@ PROGRM_FAST_INLINE void row_sums(const char* const* rows, const float* weights, 
   }
 }
 
+// Projects kCount steps; the rows of as many steps after them are asked for if there is an `ahead`.
 template <simd::Kind kKind, bool kNorm, int kCount>
-PROGRM_FAST_INLINE void project_group(const head::Projection& p, const std::int64_t* steps) {
+PROGRM_FAST_INLINE void project_group(const head::Projection& p, const std::int64_t* steps,
+                                      const std::int64_t* ahead) {
   const std::int64_t width = p.hidden.width;
-  const char* rows[kCount];
+  const char *rows[kCount], *next[kCount];
   double dots[kCount], squares[kCount], scales[kCount];
-  for (int r = 0; r < kCount; ++r) rows[r] = p.hidden.row(p.step_index[steps[r]]);
-  row_sums<kKind, kNorm, kCount>(rows, p.ordered_weights, width, dots, squares);
+  for (int r = 0; r < kCount; ++r) {
+    rows[r] = p.hidden.row(p.step_index[steps[r]]);
+    if (ahead != nullptr) next[r] = p.hidden.row(p.step_index[ahead[r]]);
+  }
+  row_sums<kKind, kNorm, kCount>(rows, p.ordered_weights, width, dots, squares, ahead != nullptr ? next : nullptr);
   for (int r = 0; r < kCount; ++r) {
     scales[r] = kNorm ? 1 / __builtin_sqrt(squares[r] / static_cast<double>(width) + p.eps) : 1;
     if (kNorm) p.scales[steps[r]] = static_cast<float>(scales[r]);
     p.dots[steps[r] * p.heads] = static_cast<float>(dots[r] * scales[r]);
   }
   for (std::int64_t j = 1; j < p.heads; ++j) {
-    row_sums<kKind, false, kCount>(rows, p.ordered_weights + j * width, width, dots, squares);
+    row_sums<kKind, false, kCount>(rows, p.ordered_weights + j * width, width, dots, squares, nullptr);
     for (int r = 0; r < kCount; ++r) p.dots[steps[r] * p.heads + j] = static_cast<float>(dots[r] * scales[r]);
   }
 }
@@ -108,9 +122,9 @@ static void project_steps(const head::Projection& p, const std::int64_t* steps, 
   for (; k + kRows <= n; k += kRows) {
     const std::int64_t left = n - (k + kRows);
     touch_pages(p, steps + k + kRows, left < kRows ? left : kRows);
-    project_group<kKind, kNorm, kRows>(p, steps + k);
+    project_group<kKind, kNorm, kRows>(p, steps + k, left >= kRows ? steps + k + kRows : nullptr);
   }
-  for (; k < n; ++k) project_group<kKind, kNorm, 1>(p, steps + k);
+  for (; k < n; ++k) project_group<kKind, kNorm, 1>(p, steps + k, nullptr);
 }
 
 template <simd::Kind kKind>

@@ -147,20 +147,30 @@ def select(op: str, backend: str, tensor: torch.Tensor) -> Callable[..., Any]:
     TypeError
         If the named backend cannot take this dtype.
     """
-    device, dtype = tensor.device.type, str(tensor.dtype).removeprefix("torch.")
     if backend == "auto":
-        wanted = _DEVICE_BACKEND.get(device, "reference")
-        reason = _refusal(op, wanted, device, dtype)
+        wanted, reason = _automatic(op, tensor.device.type, tensor.dtype)
         if reason is not None:
             _say_fallback(op, wanted, reason)
             wanted = "reference"
         return load(op, wanted)
+    device, dtype = tensor.device.type, _name_of(tensor.dtype)
     function = load(op, backend)
     if _wrong_device(backend, device):
         raise ValueError(f"backend: {backend!r} expects {_devices_of(backend)} tensors, got a {device} tensor")
     if _wrong_dtype(backend, dtype):
         raise TypeError(f"{op}: backend {backend!r} expects {', '.join(_COMPILED_DTYPES)}, got {dtype}")
     return function
+
+
+@functools.cache
+def _automatic(op: str, device: str, dtype: torch.dtype) -> tuple[str, str | None]:
+    """Return the backend that ``auto`` wants, and why it cannot be had; every call of a few microseconds asks."""
+    wanted = _DEVICE_BACKEND.get(device, "reference")
+    return wanted, _refusal(op, wanted, device, _name_of(dtype))
+
+
+def _name_of(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def _refusal(op: str, backend: str, device: str, dtype: str) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
@@ -11,16 +10,11 @@ from torch.nn import functional
 
 from progrm_fast.kernels.checks import check_number
 from progrm_fast.kernels.score import StepScores, progress_bce_loss, score_steps
+from progrm_fast.reward_model.classifiers import ACTIVATIONS, classifier_parts
 
 __all__ = ["ACTIVATIONS", "KINDS", "ProgressHead"]
 
 KINDS = ("linear", "ensemble", "two_class", "mlp")
-ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    "gelu": functional.gelu,
-    "relu": functional.relu,
-    "silu": functional.silu,
-    "tanh": torch.tanh,
-}
 
 
 class ProgressHead(nn.Module):
@@ -42,7 +36,7 @@ class ProgressHead(nn.Module):
     norm_eps : float
     mlp_size : int, optional
         Width of the hidden layer of an MLP; H if not given.
-    activation : {"gelu", "relu", "silu", "tanh"}
+    activation : {"gelu", "gelu_new", "relu", "silu", "tanh"}
     bias : bool
         Whether the last projection has a bias.
 
@@ -184,7 +178,8 @@ class ProgressHead(nn.Module):
 
         Progress equals what the model's own head gives for the same hidden state: the sigmoid of one label's logit,
         or the softmax of two labels' logits for the second label. Recognised are a linear layer (``score`` or
-        ``classifier``), a pooler or ``pre_classifier`` before it, and a ``classifier`` of ``dense`` and ``out_proj``.
+        ``classifier``), a pooler or ``pre_classifier`` before it, and a ``classifier`` of ``dense`` and ``out_proj``;
+        the activation between two layers is found by running a copy of them. Dropout is left out.
 
         Parameters
         ----------
@@ -195,11 +190,11 @@ class ProgressHead(nn.Module):
         Raises
         ------
         TypeError
-            If the model has no head of these forms.
+            If the model has no head of these forms, or further layers in it.
         ValueError
             If it has neither one nor two labels.
         """
-        last, before, activation = _classifier_of(model)
+        last, before, activation = classifier_parts(model)
         if last.out_features not in (1, 2):
             raise ValueError(f"model: expected a head of 1 or 2 labels, got {last.out_features}")
         weight, bias = last.weight.detach(), None if last.bias is None else last.bias.detach()
@@ -269,24 +264,3 @@ def _positive(name: str, value: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError(f"{name}: expected an integer of at least 1, got {value!r}")
     return value
-
-
-def _classifier_of(model: nn.Module) -> tuple[nn.Linear, nn.Linear | None, str]:
-    """Return the last projection, the layer before it if there is one, and the activation between them."""
-    for name in ("score", "classifier"):
-        last = getattr(model, name, None)
-        if isinstance(last, nn.Linear):
-            first = getattr(model, "pre_classifier", None)
-            if isinstance(first, nn.Linear):
-                return last, first, "relu"
-            pooled = getattr(getattr(getattr(model, "base_model", None), "pooler", None), "dense", None)
-            if isinstance(pooled, nn.Linear):
-                return last, pooled, "tanh"
-            return last, None, "gelu"
-        dense, out = getattr(last, "dense", None), getattr(last, "out_proj", None)
-        if isinstance(dense, nn.Linear) and isinstance(out, nn.Linear):
-            return out, dense, "tanh"
-    raise TypeError(
-        f"model: expected a classification head (score, or classifier with or without a layer before it), "
-        f"got {type(model).__name__}"
-    )

@@ -72,7 +72,8 @@ def test_opcheck_the_others():
     torch.library.opcheck(
         kl._token_kl_out, (logp.detach(), logp.detach() * 0.5, None, 3, 2.0, "cpu", torch.empty(5))
     )
-    torch.library.opcheck(kl._token_kl, (logp, logp.detach() * 0.5, None, 3, 2.0, "cpu"))
+    torch.library.opcheck(kl._token_kl.op, (logp, logp.detach() * 0.5, None, 3, 2.0, "cpu"))
+    torch.library.opcheck(kl._token_kl.plain, (logp.detach(), logp.detach() * 0.5, None, 3, 2.0, "cpu"))
 
 
 SCORE_CASES = [case for case in score_cases() if case.hidden.dtype == torch.float32 and case.step_index.numel()]
@@ -88,16 +89,21 @@ def test_opcheck_scoring(case, backend):
     initial = torch.rand(case.cu_steps.shape[0] - 1).requires_grad_()
     head = (hidden, weight, bias, case.step_index)
     numbers = (0.0, 0.9, 0.25, backend)
-    torch.library.opcheck(score._score_steps, (*head, case.cu_steps, norm_weight, 1e-6, initial, *numbers))
+    torch.library.opcheck(score._score_steps.op, (*head, case.cu_steps, norm_weight, 1e-6, initial, *numbers))
     torch.library.opcheck(
-        score._score_steps, (*head[:2], None, *head[3:], case.cu_steps, None, 1e-6, None, *numbers)
+        score._score_steps.op, (*head[:2], None, *head[3:], case.cu_steps, None, 1e-6, None, *numbers)
     )
     labels = (case.targets, torch.rand(case.targets.shape))
-    torch.library.opcheck(score._progress_bce, (*head, *labels, norm_weight, 1e-6, True, backend))
-    torch.library.opcheck(score._progress_bce, (*head, labels[0], None, None, 1e-6, True, backend))
+    torch.library.opcheck(score._progress_bce.op, (*head, *labels, norm_weight, 1e-6, True, backend))
+    torch.library.opcheck(score._progress_bce.op, (*head, labels[0], None, None, 1e-6, True, backend))
     with torch.no_grad():
-        torch.library.opcheck(score._progress_bce, (*head, *labels, norm_weight, 1e-6, False, backend))
+        torch.library.opcheck(score._progress_bce.op, (*head, *labels, norm_weight, 1e-6, False, backend))
         _, _, _, dots, scales = score._score_steps(*head, case.cu_steps, norm_weight, 1e-6, None, *numbers)
+    constants = [x.detach() for x in head]
+    torch.library.opcheck(
+        score._score_steps.plain, (*constants, case.cu_steps, norm_weight.detach(), 1e-6, None, *numbers)
+    )
+    torch.library.opcheck(score._progress_bce.plain, (*constants, *labels, None, 1e-6, False, backend))
     dots, scales = dots.clone(), scales.clone()
     grads = (torch.rand(dots.shape[0]), None, torch.rand(dots.shape[0]))
     bias = bias.detach()
@@ -111,6 +117,36 @@ def test_opcheck_scoring(case, backend):
     arguments = (hidden, weight, norm_weight, case.step_index, dots, scales, dlogits, backend)
     torch.library.opcheck(score._head_hidden_gradient, arguments)
     torch.library.opcheck(score._head_weight_sums, (hidden, case.step_index, scales, dlogits, backend))
+
+
+def test_an_eager_call_and_the_registered_operation_give_the_same_bits():
+    torch.manual_seed(5)
+    hidden, weight, bias, norm_weight = torch.randn(2, 6, 8), torch.randn(3, 8), torch.randn(3), torch.rand(8)
+    index, cu_steps = torch.tensor([1, 4, 4, 9, 11]), torch.tensor([0, 2, 5], dtype=torch.int32)
+    targets, start = torch.tensor([0.2, float("nan"), 0.9, 1.0, 0.0]), torch.tensor([0.1, 0.4])
+
+    def results(score_op, loss_op, leaves):
+        hidden, weight, bias, norm_weight, start = leaves
+        scores = score_op(hidden, weight, bias, index, cu_steps, norm_weight, 1e-6, start, 0.0, 0.9, 0.3, "auto")
+        loss = loss_op(hidden, weight, bias, index, targets, None, norm_weight, 1e-6, True, "auto")[0]
+        if any(x.requires_grad for x in leaves):
+            assert [x.requires_grad for x in scores] == [True, True, True, False, False]
+            (scores[0].sum() + 2 * scores[1].sum() + 3 * scores[2].sum() + loss).backward()
+        return [*(x.detach() for x in scores), loss.detach(), *(x.grad for x in leaves)]
+
+    both = (score._score_steps, score._progress_bce)
+    for learnt in range(6):  # none, then one more at a time
+        made = []
+        for ops in (both, [x.op for x in both]):
+            leaves = [x.clone() for x in (hidden, weight, bias, norm_weight, start)]
+            made.append(results(*ops, [x.requires_grad_() if i < learnt else x for i, x in enumerate(leaves)]))
+        for got, expected in zip(*made, strict=True):
+            assert (got is None) == (expected is None)
+            assert got is None or torch.equal(got, expected)
+    with torch.no_grad():
+        learnt = weight.clone().requires_grad_()
+        loss = score._progress_bce(hidden, learnt, bias, index, targets, None, None, 1e-6, False, "auto")[0]
+    assert not loss.requires_grad
 
 
 @pytest.mark.parametrize("kind", ["linear", "ensemble", "two_class", "mlp"])

@@ -17,7 +17,7 @@ from progrm_fast.kernels.checks import (
     refuse_overlap,
     result_dtype,
 )
-from progrm_fast.kernels.registration import register_op
+from progrm_fast.kernels.registration import register_differentiable_op, register_op
 
 __all__ = ["ABSOLUTE_TOLERANCE", "token_kl"]
 
@@ -54,7 +54,7 @@ def _backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
     return grad_logp.to(logp.dtype), -grad_logp.to(ref_logp.dtype), None, None, None, None
 
 
-_token_kl = register_op(
+_token_kl = register_differentiable_op(
     "token_kl(Tensor logp, Tensor ref_logp, Tensor? mask, int estimator, float clip, str backend) -> Tensor",
     fake=_fake,
     backward=_backward,

@@ -16,9 +16,10 @@ from progrm_fast.kernels.checks import (
     check_floats,
     check_number,
     check_place,
+    detached,
     result_dtype,
 )
-from progrm_fast.kernels.registration import register_op
+from progrm_fast.kernels.registration import register_differentiable_op, register_op
 
 __all__ = [
     "RELATIVE_TOLERANCE",
@@ -148,7 +149,7 @@ def _parameter_gradients(
     return (sums * norm_weight).to(weight.dtype), grad_norm.to(norm_weight.dtype)
 
 
-_score_steps = register_op(
+_score_steps = register_differentiable_op(
     "score_steps(Tensor hidden, Tensor weight, Tensor? bias, Tensor step_index, Tensor cu_steps, "
     "Tensor? norm_weight, float norm_eps, Tensor? initial, float initial_value, float gamma, float minimum_share, "
     "str backend) -> (Tensor progress, Tensor rewards, Tensor returns, Tensor dots, Tensor scales)",
@@ -163,7 +164,7 @@ _score_steps_adjoint = register_op(
     fake=_fake_adjoint,
 )
 # Loss, and in the same pass over the rows what all gradients need: dloss/dlogits and the sums of the weight's.
-_progress_bce = register_op(
+_progress_bce = register_differentiable_op(
     "progress_bce(Tensor hidden, Tensor weight, Tensor? bias, Tensor step_index, Tensor targets, "
     "Tensor? sample_weights, Tensor? norm_weight, float norm_eps, bool want_sums, str backend) "
     "-> (Tensor loss, Tensor dlogits, Tensor dots, Tensor scales, Tensor sums)",
@@ -331,14 +332,14 @@ def progress_bce_loss(
     check_floats("targets", targets, shape=step_index.shape, device=hidden.device)
     if sample_weights is not None:
         check_floats("sample_weights", sample_weights, shape=step_index.shape, device=hidden.device)
-        sample_weights = sample_weights.detach().to(dtype).contiguous()
+        sample_weights = detached(sample_weights).to(dtype).contiguous()
     learns = weight.requires_grad or (norm_weight is not None and norm_weight.requires_grad)
     loss: torch.Tensor = _progress_bce(
         hidden,
         weight,
         bias,
         step_index,
-        targets.detach().to(dtype).contiguous(),
+        detached(targets).to(dtype).contiguous(),
         sample_weights,
         norm_weight,
         norm_eps,
@@ -369,13 +370,13 @@ def _check_head(
     if weight.ndim not in (1, 2) or weight.shape[-1] != width or weight.shape[0] == 0:
         raise ValueError(f"weight: expected shape ({width},) or (heads, {width}), got {tuple(weight.shape)}")
     check_place("weight", weight, None, device)
-    weight = at_most(weight.reshape(-1, width), hidden).contiguous()
+    weight = at_most(weight if weight.ndim == 2 else weight[None], hidden).contiguous()
     heads = weight.shape[0]
     if isinstance(bias, torch.Tensor):
         check_floats("bias", bias, device=device)
         if bias.numel() != heads:
             raise ValueError(f"bias: expected a number or {heads} elements, got shape {tuple(bias.shape)}")
-        bias = at_most(bias.reshape(heads), hidden).contiguous()
+        bias = at_most(bias if bias.ndim == 1 else bias.reshape(heads), hidden).contiguous()
     elif bias is not None:
         bias = torch.full((heads,), check_number("bias", bias), dtype=result_dtype(hidden), device=device)
     if not isinstance(step_index, torch.Tensor) or step_index.dtype != torch.int64:
