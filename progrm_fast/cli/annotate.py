@@ -80,8 +80,9 @@ def annotate(
             for message in skipped:
                 click.echo(f"left out: {message}", err=True)
         labels = annotator.fit_annotate(trajectories) if learn else annotator.annotate(trajectories)
+        config_hash = annotator.config.hash
         for trajectory, label in zip(bar(trajectories, "write", quiet), labels, strict=True):
-            write(labelled_record(trajectory, label, annotator.config.hash, reading["source"]))
+            write(labelled_record(trajectory, label, config_hash, reading["source"]))
         if learn and recipes is not None:  # before the labels take their place, so that a failure leaves neither
             annotator.library.save(recipes)
     if not quiet:
