@@ -105,8 +105,9 @@ def annotate(
             finally:
                 _tell(skipped)
             labels = annotator.fit_annotate(trajectories) if learn else annotator.annotate(trajectories)
+            config_hash = annotator.config.hash
             for trajectory, label in zip(bar(trajectories, "write", quiet), labels, strict=True):
-                write(labelled_record(trajectory, label, annotator.config.hash, reading["source"]))
+                write(labelled_record(trajectory, label, config_hash, reading["source"]))
             library = annotator.library
             counts.add(trajectories, labels, library)
             if (
