@@ -86,9 +86,13 @@ class BoundedAnnotation(contextlib.AbstractContextManager["BoundedAnnotation"]):
         return len(self._parts)
 
     def tasks(self, trajectories: Iterable[Trajectory]) -> Iterator[AnnotatedTasks]:
-        """Set all trajectories aside, then yield group after group of tasks with their labels."""
+        """Set all trajectories aside, then yield group after group of tasks with their labels.
+
+        Let go of a group before asking for the next: both would be held.
+        """
         for trajectory in trajectories:
             self._parts.add(trajectory)
+
         base = self._annotator
         for group in self._parts.groups(self._group_bytes):
             members = [(part, self._parts.read(part)) for part in group]
@@ -104,7 +108,7 @@ class BoundedAnnotation(contextlib.AbstractContextManager["BoundedAnnotation"]):
                 record = labelled_record(run, label, base.config.hash, self._source)
                 self._parts.add_result(part, dump_line(record))
             yield AnnotatedTasks(runs, labels, annotator)
-            del runs, labels
+            del runs, labels, run, label, record, part_of  # else two groups would be held for a while
 
     def lines(self) -> Iterator[bytes]:
         """Yield the labelled lines, in the order in which the trajectories came."""

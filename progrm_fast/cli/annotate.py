@@ -127,6 +127,7 @@ def annotate(
                     counts.add(group.runs, group.labels, group.annotator.library)
                     if learn and recipes is not None:
                         library.tasks.update(group.annotator.library.tasks)
+                    del group  # before the next one is read
             finally:
                 _tell(skipped)
             for line in bar(annotation.lines(), "write", quiet, total=len(annotation)):

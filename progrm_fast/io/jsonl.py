@@ -88,6 +88,7 @@ def read_trajectories(
                 skipped += problems
             n_bad += len(problems)
             yield from parsed
+            parsed = []  # else two batches would be held while the next one is parsed
     if not seen:
         bad = f" ({n_bad} bad lines were left out)" if n_bad else ""
         raise FileError(f"{display_name(path)}: holds no trajectory{bad}")

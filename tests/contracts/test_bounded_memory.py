@@ -1,6 +1,9 @@
 """Annotation within a bound on memory: the same bytes as without, from one task a group to all in one."""
 
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -109,3 +112,15 @@ def test_in_python(tmp_path):
         assert record["trajectory_id"] == label.trajectory_id
         progress = [np.nan if step["progress"] is None else step["progress"] for step in record["steps"]]
         np.testing.assert_array_equal(np.array(progress, dtype=np.float32), label.progress)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "wait4"), reason="needs a system that tells a process's peak memory")
+def test_the_process_stays_below_the_bound(tmp_path):
+    write_generated(tmp_path / "runs.jsonl", 30_000, 3000)  # takes 430 MiB without a bound
+    command = [sys.executable, "-m", "progrm_fast", "annotate", "runs.jsonl", "-o", "out.jsonl", "--quiet"]
+    process = subprocess.Popen([*command, "--max-memory", "370M"], cwd=tmp_path)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    assert usage.ru_maxrss / (1 << (20 if sys.platform == "darwin" else 10)) <= 370

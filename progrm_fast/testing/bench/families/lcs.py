@@ -178,13 +178,16 @@ def _variants(call: Callable[[], Any]) -> dict[str, Callable[[], Any]]:
     sets = [name for name, runs in lcs.available_isas().items() if runs and name != "reference"]
     lcs.set_isa("auto")
     chosen = lcs.active_isa()
-    return {OURS: _forced("auto", call)} | {f"{OURS}, {i}": _forced(i, call) for i in sets if i != chosen}
+    return {OURS: call} | {f"{OURS}, {i}": _forced(i, call) for i in sets if i != chosen}
 
 
 def _forced(isa: str, call: Callable[[], Any]) -> Callable[[], Any]:
     def forced() -> Any:
         lcs.set_isa(isa)
-        return call()
+        try:
+            return call()
+        finally:
+            lcs.set_isa("auto")
 
     return forced
 

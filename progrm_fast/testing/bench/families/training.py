@@ -20,7 +20,8 @@ from progrm_fast.testing.bench.records import OURS
 __all__ = ["SHAPE", "cases"]
 
 SHAPE = ("B", "T", "H")
-SHAPES = ((8, 512, 256),)
+SHAPES = ((4, 512, 256),)
+BRIEF = ((2, 256, 128),)
 VOCABULARY = 2048
 K = 16
 GAMMA, LAM = 0.99, 0.95
@@ -30,7 +31,7 @@ SEED = 0
 def cases(shapes: Sequence[Sequence[int]] | None, brief: bool = False) -> list[Case]:
     """Both steps at each shape: B sequences of T tokens, a Qwen2 of two layers, H wide."""
     found = []
-    for b, t, h in shapes or SHAPES:
+    for b, t, h in shapes or (BRIEF if brief else SHAPES):
         shape = {"B": b, "T": t, "H": h, "K": K}
         found.append(Case("training", "reward-model step", shape, SEED, partial(_reward_step, (b, t, h))))
         found.append(Case("training", "policy step", shape, SEED, partial(_policy_step, (b, t, h))))
