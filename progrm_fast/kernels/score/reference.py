@@ -1,4 +1,4 @@
-"""Scoring, its loss and its gradients in plain torch, in float64."""
+"""Scoring and its gradients in the logits, in plain torch in float64."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 from progrm_fast.kernels.checks import result_dtype
 from progrm_fast.kernels.scan.reference import segments
 
-__all__ = ["head_hidden_gradient", "head_weight_sums", "progress_bce", "score_steps", "score_steps_adjoint"]
+__all__ = ["project", "rows_of_steps", "score_steps", "score_steps_adjoint"]
 
 
 def score_steps(
@@ -24,8 +24,8 @@ def score_steps(
     minimum_share: float,
 ) -> tuple[torch.Tensor, ...]:
     """Return progress, rewards and returns, (K,); dot products (K, heads) and scales 1 / rms (K,) or (0,)."""
-    rows = _rows(hidden, step_index)
-    dots, scales = _project(rows, weight, norm_weight, norm_eps)
+    rows = rows_of_steps(hidden, step_index)
+    dots, scales = project(rows, weight, norm_weight, norm_eps)
     progress = _mix(_sigmoids(dots, bias), minimum_share)
     rewards, returns = torch.zeros_like(progress), torch.zeros_like(progress)
     for row, (start, stop) in enumerate(segments(cu_steps, step_index.shape[0], name="cu_steps")):
@@ -77,80 +77,8 @@ def score_steps_adjoint(
     return dlogits.to(dots.dtype), grad_initial.to(dots.dtype)
 
 
-def progress_bce(
-    hidden: torch.Tensor,
-    weight: torch.Tensor,
-    bias: torch.Tensor | None,
-    step_index: torch.Tensor,
-    targets: torch.Tensor,
-    sample_weights: torch.Tensor | None,
-    norm_weight: torch.Tensor | None,
-    norm_eps: float,
-    want_sums: bool,
-) -> tuple[torch.Tensor, ...]:
-    """Return loss (), its gradient in the logits (K, heads), dot products, scales, sums of the weight's gradient."""
-    (n,), heads, dtype = step_index.shape, weight.shape[0], result_dtype(hidden)
-    weights = torch.ones_like(targets) if sample_weights is None else sample_weights
-    valid = (weights != 0) & ~targets.isnan()
-    _check_labels(targets[valid], weights[valid])
-    count = max(1, int(valid.sum()))
-
-    dots = torch.zeros(n, heads, dtype=torch.float64, device=hidden.device)
-    scales = dots.new_zeros(0 if norm_weight is None else n)
-    dots[valid], some_scales = _project(_rows(hidden, step_index[valid]), weight, norm_weight, norm_eps)
-    if norm_weight is not None:
-        scales[valid] = some_scales
-    logits = dots[valid] if bias is None else dots[valid] + bias.double()
-    y, u = targets[valid].double()[:, None], weights[valid].double()[:, None]
-    losses = logits.clamp(min=0) - logits * y + torch.log1p(torch.exp(-logits.abs()))
-    loss = (u * losses).sum() / (count * heads)
-    dlogits = torch.zeros_like(dots)
-    dlogits[valid] = u * (torch.sigmoid(logits) - y) / (count * heads)
-    sums = dots.new_zeros(0, 0)
-    if want_sums:
-        sums = head_weight_sums(hidden, step_index, scales, dlogits)
-    return tuple(x.to(dtype, copy=True) for x in (loss, dlogits, dots, scales, sums))
-
-
-def head_hidden_gradient(
-    hidden: torch.Tensor,
-    weight: torch.Tensor,
-    norm_weight: torch.Tensor | None,
-    step_index: torch.Tensor,
-    dots: torch.Tensor,
-    scales: torch.Tensor,
-    dlogits: torch.Tensor,
-) -> torch.Tensor:
-    """Return the gradient of hidden: with d = dlogits, s = scale, d (s w g) - s^2 (d . dots) x / H per step."""
-    width = hidden.shape[2]
-    used = (dlogits != 0).any(1).nonzero()[:, 0]
-    d = dlogits[used].double()
-    if norm_weight is None:
-        rows = d @ weight.double()
-    else:
-        s = scales[used].double()[:, None]
-        along = (d * dots[used].double()).sum(1, keepdim=True)
-        rows = s * (d @ (weight.double() * norm_weight.double()))
-        rows -= s**2 * along / width * _rows(hidden, step_index[used])
-    grad = torch.zeros(hidden.shape, dtype=torch.float64, device=hidden.device)
-    flat = grad.view(-1, width)
-    for row, at in zip(rows, step_index[used].tolist(), strict=True):
-        flat[at] += row
-    return grad.to(hidden.dtype)
-
-
-def head_weight_sums(
-    hidden: torch.Tensor, step_index: torch.Tensor, scales: torch.Tensor, dlogits: torch.Tensor
-) -> torch.Tensor:
-    """Return the sum over steps of dlogits * scale * row, (heads, H)."""
-    used = (dlogits != 0).any(1)
-    rows = _rows(hidden, step_index[used])
-    if scales.numel():
-        rows = rows * scales[used].double()[:, None]
-    return (dlogits[used].double().T @ rows).to(result_dtype(hidden))
-
-
-def _rows(hidden: torch.Tensor, step_index: torch.Tensor) -> torch.Tensor:
+def rows_of_steps(hidden: torch.Tensor, step_index: torch.Tensor) -> torch.Tensor:
+    """Gather the rows of the steps in float64; refuse one that does not exist."""
     n_rows = hidden.shape[0] * hidden.shape[1]
     wrong = (step_index < 0) | (step_index >= n_rows)
     if wrong.any():
@@ -163,9 +91,10 @@ def _rows(hidden: torch.Tensor, step_index: torch.Tensor) -> torch.Tensor:
     return hidden[step_index // per_batch, step_index % per_batch].double()
 
 
-def _project(
+def project(
     rows: torch.Tensor, weight: torch.Tensor, norm_weight: torch.Tensor | None, norm_eps: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return dot products (K, heads) with the normalised rows, and scales 1 / rms, (0,) without a norm."""
     if norm_weight is None:
         return rows @ weight.double().T, rows.new_zeros(0)
     scales = torch.rsqrt(rows.square().mean(1) + norm_eps)
@@ -179,12 +108,3 @@ def _sigmoids(dots: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
 def _mix(q: torch.Tensor, minimum_share: float) -> torch.Tensor:
     mean = q.mean(1)
     return mean if minimum_share == 0 else (1 - minimum_share) * mean + minimum_share * q.amin(1)
-
-
-def _check_labels(targets: torch.Tensor, weights: torch.Tensor) -> None:
-    if not ((targets >= 0) & (targets <= 1)).all():
-        wrong = targets[(targets < 0) | (targets > 1)][0]
-        raise ValueError(f"targets: expected numbers of 0 to 1 or NaN, got {float(wrong):g}")
-    if not ((weights > 0) & weights.isfinite()).all():
-        wrong = weights[~((weights > 0) & weights.isfinite())][0]
-        raise ValueError(f"sample_weights: expected finite numbers of at least 0, got {float(wrong):g}")
