@@ -351,7 +351,7 @@ def test_a_progress_bar_on_a_terminal_only(folder):
 def test_every_example_of_the_help_runs(folder):
     shown = call("annotate", "--help", cwd=folder).stdout
     examples = re.findall(r"^ +(progrm-fast annotate .*)$", shown, flags=re.MULTILINE)
-    assert len(examples) == 7
+    assert len(examples) == 8
     web = [
         run("1", [{"type": "click", "target": {"id": "a", "text": "b"}}]),
     ]
@@ -364,12 +364,13 @@ def test_every_example_of_the_help_runs(folder):
     (folder / "runs.jsonl.gz").write_bytes(gzip.compress(lines(RUNS).encode()))
     (folder / "web.jsonl").write_text(lines(web))
     (folder / "chats.jsonl").write_text(lines([chat]))
+    (folder / "large.jsonl.zst").write_bytes(zstandard.compress(lines(RUNS).encode()))
     (folder / "new.jsonl").write_text(lines(RUNS))
     turn = {"role": "assistant", "content": "Hello"}
     (folder / "results.json").write_text(json.dumps([{"task_id": 0, "reward": 1.0, "trial": 0, "traj": [turn]}]))
     recipes = call("recipes", "--help", cwd=folder).stdout
     examples += re.findall(r"^ +(progrm-fast (?:annotate|recipes) .*)$", recipes, flags=re.MULTILINE)
-    assert len(examples) == 9
+    assert len(examples) == 10
     for example in examples:
         command = "set -o pipefail; " + example.replace("progrm-fast", f"'{sys.executable}' -m progrm_fast", 1)
         done = subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True, text=True, check=False)
