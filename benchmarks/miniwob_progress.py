@@ -38,7 +38,14 @@ OPTIONS = {
     "demos": {"per_task": 150, "noise": 0.05},
     "sft": {"steps": 600, "checkpoint_steps": 200},
     "reward": {"kind": "progrm-lcs", "demo_runs": 60, "actor_runs": 60, "epochs": 3, "field_tokens": 32},
-    "rl": {"iterations": 40, "tasks": 4, "group": 12, "n_envs": 4, "checkpoint_iterations": 5, "learning_rate": 1e-3},
+    "rl": {
+        "iterations": 40,
+        "tasks": 4,
+        "group": 12,
+        "n_envs": 4,
+        "checkpoint_iterations": 5,
+        "learning_rate": 1e-3,
+    },
 }
 
 

@@ -14,11 +14,12 @@ the same runs with the same backbone and budget:
     env          true success at the last step
 
 A seed that is finished is never run again: stop at any time, and go on with the same command. ``--split dev`` is for
-tuning: it keeps six of the training instances of each template back and evaluates on those; it writes no record. The record is written when all seeds of all methods are there.
+tuning: it keeps six of the training instances of each template back and evaluates on those; it writes no record. The
+record is written when all seeds of all methods are there.
 
-Success is that of the policy as it was trained, its actions drawn at temperature 1; ``greedy`` in the record is the same
-actor taking its most probable action. Intervals: 95 %, percentile bootstrap that draws seeds and, for all seeds alike,
-instances of each template (two-way, crossed).
+Success is that of the policy as it was trained, its actions drawn at temperature 1; ``greedy`` in the record is the
+same actor taking its most probable action. Intervals: 95 %, percentile bootstrap that draws seeds and, for all seeds
+alike, instances of each template (two-way, crossed).
 """
 
 from __future__ import annotations
@@ -63,7 +64,8 @@ N_BOOTSTRAP = 10_000
 # What is compared on: eight templates over seven apps, chosen for variety before any method was compared. An actor this
 # small needs more runs than fit into the budget to gain on all 28 at once.
 TEMPLATES = (
-    "mail_send", "mail_forward", "message_send", "note_edit", "article_save", "article_mail", "settings_two", "event_new",
+    "mail_send", "mail_forward", "message_send", "note_edit", "article_save", "article_mail", "settings_two",
+    "event_new",
 )  # fmt: skip
 
 # The budget of one seed, tuned on the development split alone.

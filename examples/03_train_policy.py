@@ -105,7 +105,9 @@ def main(folder: Path) -> None:
         curves[name] = [(one["step"], one["evaluation"]["success"]) for one in records if "evaluation" in one]
     picture = folder / "success.png"
     draw(curves, picture)
-    print(f"\nOne seed shows how it goes, not which is better: docs/training.md has the comparison.\nWrote {picture},")
+    print(
+        f"\nOne seed shows how it goes, not which is better: docs/training.md has the comparison.\nWrote {picture},"
+    )
     print(f"  {folder}/progrm-lcs/ and {folder}/orm/: reward_model/, metrics.jsonl, curve.png, actor/")
     print(f"  {folder}/start/: demos.jsonl.gz, sft/actor/ ({time.perf_counter() - began:.0f} s in all)")
 

@@ -159,7 +159,8 @@ def train_reward(
         initializer_range=config.init,
         max_position_embeddings=_MAX_TOKENS,
     )
-    model = ProgressRewardModel(backbone, tokenizer, prompts=PromptConfig(max_tokens=_MAX_TOKENS, field_tokens=config.field_tokens), seed=seed)
+    prompts = PromptConfig(max_tokens=_MAX_TOKENS, field_tokens=config.field_tokens)
+    model = ProgressRewardModel(backbone, tokenizer, prompts=prompts, seed=seed)
     options = _training_config(config, config.epochs, seed)
     train(model, labelled, [], folder, options, resume=resume, progress_bar=progress_bar)
     if library is not None:

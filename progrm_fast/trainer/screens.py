@@ -14,7 +14,7 @@ from progrm_fast.envs.recording import Line, lines_of
 __all__ = ["command_of", "spaced", "told_action", "told_screen"]
 
 NOTHING = "NONE"
-_BREAKS = re.compile(r"""(["“”(),;!?]|[.'’](?=\s|$))""")
+_BREAKS = re.compile(r"""(["(),;!?]|[.'](?=\s|$))""")
 
 
 def spaced(text: str) -> str:

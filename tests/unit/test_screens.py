@@ -34,7 +34,8 @@ def test_commands_are_told_by_names_and_put_back(command, told):
 
 
 @pytest.mark.parametrize(
-    "command", ["CLICK 99", "CLICK 8", "CLICK 6", "INPUT 5 x", "INPUT 6", "CLICK 5 now", "ANSWER", "SCROLL LEFT", "X"]
+    "command",
+    ["CLICK 99", "CLICK 8", "CLICK 6", "INPUT 5 x", "INPUT 6", "CLICK 5 now", "ANSWER", "SCROLL LEFT", "X"],
 )
 def test_commands_without_sense_are_told_as_none(command):
     assert told_action(SCREEN, command) == "NONE"

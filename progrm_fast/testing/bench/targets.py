@@ -113,5 +113,6 @@ TARGETS: tuple[Target, ...] = (
     *_score(),
     *_advantages(),
     Target("annotate", _REAL, "slower", 3, "orjson, gzip 6, all records held"),
+    Target("annotate", _REAL, "slower", 3, "orjson, gzip 6, collector off, all held"),
     Target("annotate", _REAL, "slower", 3, "orjson, gzip 6, line by line"),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,10 @@ NAME = "orjson, gzip 6"
 
 
 def rewrite(source: Path, target: Path) -> dict[str, Callable[[], Any]]:
-    """Copy a gzip file of JSON lines through parsed records: all of them held, as labels ask for, or one at a time."""
+    """Copy a gzip file of JSON lines through parsed records: all of them held, as labels ask for, or one at a time.
+
+    Holding them, Python's cyclic collector takes as long as the copying; ours goes without while it reads and writes.
+    """
 
     def all_held() -> None:
         with gzip.open(source, "rb") as stream:
@@ -27,4 +31,13 @@ def rewrite(source: Path, target: Path) -> dict[str, Callable[[], Any]]:
         with gzip.open(source, "rb") as stream, gzip.open(target, "wb", compresslevel=6) as out:
             out.writelines(orjson.dumps(orjson.loads(line), option=orjson.OPT_APPEND_NEWLINE) for line in stream)
 
-    return {"all records held": all_held, "line by line": one_at_a_time}
+    def as_a_script() -> None:
+        was_on = gc.isenabled()  # a benchmark may have turned it off
+        gc.enable()
+        try:
+            all_held()
+        finally:
+            if not was_on:
+                gc.disable()
+
+    return {"all records held": as_a_script, "collector off, all held": all_held, "line by line": one_at_a_time}
