@@ -22,6 +22,7 @@ from typing import Any
 
 import orjson
 from fastapi import FastAPI, HTTPException, Request, Response
+from starlette.requests import ClientDisconnect
 
 from progrm_fast.integrations.rollouts import Scorer, gains
 from progrm_fast.io.formats import Reading, to_trajectory
@@ -317,10 +318,13 @@ def serve(scorer: Scorer, *, host: str = "127.0.0.1", port: int = 8000, config: 
 
 async def _object(request: Request, config: ServerConfig) -> dict[str, Any]:
     content = bytearray()
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > config.max_body_bytes:
-            raise HTTPException(413, f"body: expected at most {config.max_body_bytes} bytes")
+    try:
+        async for chunk in request.stream():
+            content += chunk
+            if len(content) > config.max_body_bytes:
+                raise HTTPException(413, f"body: expected at most {config.max_body_bytes} bytes")
+    except ClientDisconnect:  # nobody is there to read the answer
+        raise HTTPException(400, "body: expected all of it, but the client went away") from None
     try:
         body = orjson.loads(content)
     except orjson.JSONDecodeError as error:

@@ -18,8 +18,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
-import orjson
-
+from progrm_fast.io.containers import load_line
 from progrm_fast.io.content_blocks import content_text, tool_results, tool_uses
 from progrm_fast.io.format import MISSING, Format, Place, Record, Steps
 from progrm_fast.io.kinds import kind_of
@@ -109,8 +108,8 @@ def first_user_text(messages: object, field: str = "messages") -> str:
 def parsed_arguments(arguments: object) -> object:
     """Parse a call's arguments; what is not JSON is an action all the same, models do write such."""
     if isinstance(arguments, str):
-        with contextlib.suppress(orjson.JSONDecodeError):
-            return orjson.loads(arguments)
+        with contextlib.suppress(ValueError):
+            return load_line(arguments.encode())
     return arguments
 
 

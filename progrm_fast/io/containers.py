@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -177,10 +178,17 @@ def _line_batches(lines: Iterable[bytes]) -> Iterator[list[Item]]:
 
 def _load_exactly(line: bytes) -> Any:
     """Parse with integers of any size, and be as strict as orjson is about the rest."""
-    record = json.loads(line.decode(), parse_constant=_refuse_constant)
+    record = json.loads(line.decode(), parse_float=_finite, parse_constant=_refuse_constant)
     if b"\\u" in line:
         json.dumps(record, ensure_ascii=False).encode()  # half a surrogate pair cannot be written again
     return record
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text}: too large for a number")
+    return number
 
 
 def _refuse_constant(name: str) -> float:

@@ -51,12 +51,13 @@ def labels_of(trajectory: Trajectory, source: str = AUTO) -> StoredLabels | None
     if len(progress) != n or len(key_step) != n:
         raise ValueError(f"progress: expected {n} labels, one a step, got {len(progress)}")
     for t, (value, key) in enumerate(zip(progress, key_step, strict=True)):
+        where = f"{trajectory.trajectory_id!r}: step {t + 1}"
         if value is not None and (
             isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1
         ):
-            raise ValueError(f"step {t + 1}: progress: expected a number from 0 to 1 or null, got {value!r}")
+            raise ValueError(f"{where}: progress: expected a number from 0 to 1 or null, got {value!r}")
         if not isinstance(key, bool):
-            raise ValueError(f"step {t + 1}: key_step: expected true or false, got {key!r}")
+            raise ValueError(f"{where}: key_step: expected true or false, got {key!r}")
     return StoredLabels(progress, key_step, annotation)
 
 

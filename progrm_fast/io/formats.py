@@ -143,7 +143,10 @@ def to_trajectory(record: object, reading: Reading, number: int = 0, name: str =
     steps = known.read(record).steps
     goal = _goal(record, known)
     success = _success(record, reading, known)
-    return Trajectory(trajectory_id, _task(record, reading, known, name), goal, success, steps, record)
+    task_id = _task(record, reading, known, name)
+    if task_id == name and not goal and not own and "task_id" not in record:
+        record = {**record, "task_id": task_id}  # what is written says it too: the next file has another name
+    return Trajectory(trajectory_id, task_id, goal, success, steps, record)
 
 
 def glance(record: object, reading: Reading) -> tuple[str, bool, int]:

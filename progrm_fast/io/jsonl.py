@@ -119,7 +119,9 @@ def _trajectories(
                 try:
                     record = load_line(payload) if isinstance(payload, bytes) else payload
                     if isinstance(record, dict) and (assembler or is_step_record(record, reading)):
-                        assembler = assembler or EpisodeAssembler(source.stem)
+                        assembler = assembler or EpisodeAssembler(
+                            source.stem, prefix=source.stem if source.in_folder else ""
+                        )
                         first, finished = started or number, assembler.add(record)
                         if assembler.n_steps <= 1:
                             started = number * assembler.n_steps

@@ -113,11 +113,14 @@ class EpisodeAssembler:
 
     An episode ends where ``episode_id`` (or ``episode``) changes; without one, after a step that terminated or was
     truncated. What its last step says under ``task_id``, ``goal``, ``mission``, ``success`` or in its ``info`` is said
-    of the episode; one that names no task has ``task_id`` for its own, if that is not empty.
+    of the episode; one that names no task has ``task_id`` for its own, if that is not empty. Episodes without an id are
+    numbered, after ``prefix`` and a hyphen if there is one.
     """
 
-    def __init__(self, task_id: str = "") -> None:
+    def __init__(self, task_id: str = "", prefix: str = "") -> None:
         self._task_id = task_id
+        self._prefix = prefix
+        self._done: set[str] = set()
         self._steps: list[Record] = []
         self._episode: object = MISSING
         self._n = 0
@@ -133,6 +136,8 @@ class EpisodeAssembler:
             raise ValueError(f"expected a step with an action and one of {', '.join(_ENDS)}, got another record")
         episode = next((record[name] for name in _EPISODE if name in record), MISSING)
         finished = None
+        if repr(episode) in self._done:
+            raise ValueError(f"episode {episode!r}: expected its steps to stand together: sort them by episode")
         if self._steps and episode is not MISSING and episode != self._episode:
             finished = self.finish()
         self._steps.append(record)
@@ -147,7 +152,10 @@ class EpisodeAssembler:
         if not steps:
             return None
         self._n += 1
-        whole: Record = {"trajectory_id": self._n if self._episode is MISSING else self._episode}
+        if self._episode is not MISSING:
+            self._done.add(repr(self._episode))
+        number = f"{self._prefix}-{self._n}" if self._prefix else self._n
+        whole: Record = {"trajectory_id": number if self._episode is MISSING else self._episode}
         for name in ("task_id", "goal", "mission", "success"):
             if name in steps[-1]:
                 whole["goal" if name == "mission" else name] = steps[-1][name]

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -321,3 +322,11 @@ def test_the_command_refuses_what_is_no_reward_model(tmp_path):
     done = CliRunner().invoke(main, ["serve", str(tmp_path)])
     assert done.exit_code == 2
     assert "not a reward model" in done.output
+
+
+def test_a_client_that_goes_away_leaves_no_traceback(server):
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        connection.sendall(b'POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{"tra')
+    test_scores(server)
+    time.sleep(0.2)
+    assert "ClientDisconnect" not in server.log.read_text()

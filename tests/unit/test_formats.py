@@ -437,3 +437,29 @@ def test_labels_stand_in_place_are_found_again_and_nothing_else_changes(record):
     assert actions(same) == actions(run)
     lean = steps_record(again, Reading(), lean=True)
     assert not set(lean) & (set(detect(record).holds) - {"steps"})
+
+
+def test_long_integers_in_the_arguments_of_a_call_stay_exact():
+    def action_of(arguments):
+        call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": arguments}}
+        messages = [{"role": "user", "content": "g"}, {"role": "assistant", "tool_calls": [call]}]
+        return to_trajectory({"messages": messages, "task_id": "t", "success": True}, Reading()).steps[0]["action"]
+
+    one, other = (action_of(f'{{"order":12345678901234567890{end}}}') for end in "12")
+    assert one["arguments"] == {"order": 123456789012345678901}
+    assert one != other
+
+
+def test_a_task_that_is_the_name_of_its_file_is_written_with_the_labels(tmp_path):
+    episode = {"id": 0, "observations": [[0], [1]], "actions": [1], "rewards": [1], "infos": {"success": [True]}}
+    (tmp_path / "first.jsonl").write_bytes(json.dumps(episode).encode() + b"\n")
+    (run,) = read_trajectories(tmp_path / "first.jsonl")
+    annotator = ProgressAnnotator()
+    (label,) = annotator.fit_annotate([run])
+    labelled = labelled_record(run, label, annotator.config.hash)
+    (tmp_path / "other.jsonl").write_bytes(dump_line(labelled))
+    (again,) = read_trajectories(tmp_path / "other.jsonl")
+    assert run.task_id == again.task_id == "first"
+    assert {name for name in labelled if name not in episode} == {"task_id", "annotation"} | (
+        {"progress", "key_step"} & set(labelled)
+    )

@@ -270,3 +270,28 @@ def test_reading_is_lazy(tmp_path):
     path = tmp_path / "many.jsonl"
     path.write_bytes(MANY + BATCH + b"{")
     assert next(read_trajectories(path)).trajectory_id == "run 0"  # the bad line comes later
+
+
+def test_a_number_beyond_a_double_is_refused_beside_a_long_integer_too(tmp_path):
+    # Read as infinity it would be written as something that is no JSON.
+    line = jsonl(record()).replace(b'"success"', b'"id":123456789012345678901,"reward":1e400,"success"')
+    with pytest.raises(FileError, match="not valid JSON: 1e400: too large for a number"):
+        read(tmp_path, line)
+
+
+def test_steps_of_an_episode_that_do_not_stand_together_are_refused(tmp_path):
+    step = {"action": "go", "task_id": "t", "success": True}
+    steps = [{"episode_id": e, "terminated": end, **step} for end in (False, True) for e in (0, 1)]
+    with pytest.raises(FileError, match="episode 0: expected its steps to stand together: sort them by episode"):
+        read(tmp_path, jsonl(*steps))
+    skipped = []
+    found = read(tmp_path, jsonl(*steps), on_error="skip", skipped=skipped)
+    assert [(run.trajectory_id, len(run.steps)) for run in found] == [("0", 1), ("1", 2)]
+    assert len(skipped) == 1
+
+
+def test_unnumbered_episodes_of_a_folder_are_named_by_their_files(tmp_path):
+    step = {"action": "go", "terminated": True, "success": True}
+    for name in "ab":
+        (tmp_path / f"{name}.jsonl").write_bytes(jsonl(step, step))
+    assert [run.trajectory_id for run in read_trajectories(tmp_path)] == ["a-1", "a-2", "b-1", "b-2"]
