@@ -301,8 +301,8 @@ def _whiten(b: int, t: int) -> Case:
     def make(device: str) -> Any:
         x, _, mask = _tokens(b, t, device)
         out = torch.empty_like(x)
-        exact = lambda: whiten.whiten(wide(x), mask=wide(mask), **REFERENCE)  # noqa: E731
-        ours = lambda: whiten.whiten(x, mask=mask, out=out, **TRITON)  # noqa: E731
+        exact = lambda: whiten.whiten(wide(x), mask=wide(mask), **REFERENCE)
+        ours = lambda: whiten.whiten(x, mask=mask, out=out, **TRITON)
         return ours, (eager.whiten, (x, mask)), exact, whiten.ABSOLUTE_TOLERANCE, b * t * 20, 2
 
     return _simple("whiten", {"B": b, "T": t}, make)
@@ -311,8 +311,8 @@ def _whiten(b: int, t: int) -> Case:
 def _token_kl(b: int, t: int) -> Case:
     def make(device: str) -> Any:
         logp, ref, _ = _tokens(b, t, device)
-        exact = lambda: kl.token_kl(wide(logp), wide(ref), **REFERENCE)  # noqa: E731
-        ours = lambda: kl.token_kl(logp, ref, **TRITON)  # noqa: E731
+        exact = lambda: kl.token_kl(wide(logp), wide(ref), **REFERENCE)
+        ours = lambda: kl.token_kl(logp, ref, **TRITON)
         return ours, (eager.token_kl, (logp, ref)), exact, 1e-5, b * t * 12, 1
 
     return _simple("token_kl", {"B": b, "T": t}, make)
@@ -323,8 +323,8 @@ def _group(b: int) -> Case:
         n = b * STEPS
         scores = torch.rand(n, device=device, generator=_generator(device))
         ids = torch.arange(n, device=device) // STEPS
-        exact = lambda: group_advantages(wide(scores), wide(ids), **REFERENCE)  # noqa: E731
-        ours = lambda: group_advantages(scores, ids, **TRITON)  # noqa: E731
+        exact = lambda: group_advantages(wide(scores), wide(ids), **REFERENCE)
+        ours = lambda: group_advantages(scores, ids, **TRITON)
         return ours, (eager.group_advantages, (scores, STEPS)), exact, 1e-4, n * 16, None
 
     return _simple("group_advantages", {"B": b * STEPS, "G": b}, make)
@@ -333,8 +333,8 @@ def _group(b: int) -> Case:
 def _progress_rewards(b: int) -> Case:
     def make(device: str) -> Any:
         progress, cu_steps, _ = _ids(b, STEPS, device)
-        exact = lambda: steps.progress_rewards(wide(progress), wide(cu_steps), **REFERENCE)  # noqa: E731
-        ours = lambda: steps.progress_rewards(progress, cu_steps, **TRITON)  # noqa: E731
+        exact = lambda: steps.progress_rewards(wide(progress), wide(cu_steps), **REFERENCE)
+        ours = lambda: steps.progress_rewards(progress, cu_steps, **TRITON)
         return ours, (eager.progress_rewards, (progress, STEPS)), exact, 1e-5, b * STEPS * 8, 1
 
     return _simple("progress_rewards", {"K": b * STEPS}, make)
@@ -344,8 +344,8 @@ def _steps_to_tokens(b: int, t: int) -> Case:
     def make(device: str) -> Any:
         values, _, ids = _ids(b, t, device)
         out = torch.empty(ids.shape, device=device)
-        exact = lambda: steps.steps_to_tokens(wide(values), wide(ids), **REFERENCE)  # noqa: E731
-        ours = lambda: steps.steps_to_tokens(values, ids, out=out, **TRITON)  # noqa: E731
+        exact = lambda: steps.steps_to_tokens(wide(values), wide(ids), **REFERENCE)
+        ours = lambda: steps.steps_to_tokens(values, ids, out=out, **TRITON)
         return ours, (eager.steps_to_tokens, (values, ids)), exact, 1e-6, b * t * 8, 1
 
     return _simple("steps_to_tokens", {"B": b, "T": t}, make)
@@ -373,8 +373,8 @@ def _progress_advantages(b: int, t: int) -> Case:
     def make(device: str) -> Any:
         progress, cu_steps, ids = _ids(b, t, device)
         out = torch.empty(ids.shape, device=device)
-        exact = lambda: steps.progress_advantages(wide(progress), wide(cu_steps), wide(ids), **REFERENCE)[0]  # noqa: E731
-        ours = lambda: steps.progress_advantages(progress, cu_steps, ids, out=out, **TRITON)[0]  # noqa: E731
+        exact = lambda: steps.progress_advantages(wide(progress), wide(cu_steps), wide(ids), **REFERENCE)[0]
+        ours = lambda: steps.progress_advantages(progress, cu_steps, ids, out=out, **TRITON)[0]
         return ours, (eager.progress_advantages, (progress, ids, STEPS)), exact, 1e-4, b * t * 8, 2
 
     return _simple("progress_advantages", {"B": b, "T": t}, make)

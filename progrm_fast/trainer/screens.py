@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from progrm_fast.envs.recording import Line, lines_of
+from progrm_fast.envs.recording import Line, lines_of, named_action
 
 __all__ = ["command_of", "spaced", "told_action", "told_screen"]
 
@@ -52,18 +52,14 @@ def told_screen(screen: str) -> str:
 
 def told_action(screen: str, command: str) -> str:
     """Return a command as the actor writes it: ``CLICK send`` for ``CLICK 9``; ``NONE`` for one without sense."""
-    verb, _, rest = command.strip().partition(" ")
-    number, _, text = rest.strip().partition(" ")
-    text = " ".join(text.split())
-    if verb not in ("CLICK", "INPUT"):
-        known = command.strip() in ("BACK", "SCROLL DOWN", "SCROLL UP") or (verb == "ANSWER" and rest.strip())
-        return " ".join(command.split()) if known else NOTHING
-    name, line = next(((name, line) for name, line in _named(lines_of(screen)[1]) if line.id == number), ("", None))
-    if line is None:
+    action = named_action(screen, command)
+    if action["type"] == "none":
         return NOTHING
-    if verb == "CLICK" and line.kind != "field" and not text:
-        return f"CLICK {name}"
-    return f"INPUT {name} : {text}" if verb == "INPUT" and line.kind == "field" and text else NOTHING
+    if action["type"] not in ("click", "input"):
+        return " ".join(command.split())
+    number = command.split()[1]
+    name = next(name for name, line in _named(lines_of(screen)[1]) if line.id == number)
+    return f"INPUT {name} : {action['text']}" if action["type"] == "input" else f"CLICK {name}"
 
 
 def command_of(screen: str, told: str) -> str:
@@ -72,8 +68,7 @@ def command_of(screen: str, told: str) -> str:
     if verb not in ("CLICK", "INPUT"):
         return told.strip()
     name, colon, text = rest.partition(" : ") if verb == "INPUT" else (rest, "", "")
-    wanted = "field" if verb == "INPUT" else ""
     for known, line in _named(lines_of(screen)[1]):
-        if known == name.strip() and (line.kind == "field") == bool(wanted):
+        if known == name.strip() and (line.kind == "field") == (verb == "INPUT"):
             return f"INPUT {line.id} {text}" if colon else f"CLICK {line.id}"
     return f"{NOTHING} {told.strip()}"
