@@ -164,7 +164,7 @@ class RewardSection:
     epochs: int = 2
     batch_size: int = 16
     learning_rate: float = 3e-3
-    field_tokens: int = 16
+    field_tokens: int = 24
     recipe: str = "profile"
     weights: str = "uniform"
     window: int = 1

@@ -10,7 +10,7 @@ Left out: reward models of other kinds, mixtures of rewards, rewards for the for
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +29,14 @@ from progrm_fast.reward_model.tiny import tiny_qwen2
 from progrm_fast.trainer.actor import word_tokenizer
 from progrm_fast.trainer.config import RewardSection
 from progrm_fast.trainer.rollout import Episode
+from progrm_fast.trainer.screens import spaced
 from progrm_fast.trainer.train_reward_model import TrainingConfig, train
 
 __all__ = ["EpisodeReward", "StepProgress", "read_runs", "told", "train_reward", "write_runs"]
 
 Values = npt.NDArray[np.float32]
 _MAX_TOKENS = 1536
+MARK = "*"
 
 
 class StepProgress:
@@ -53,16 +55,28 @@ class StepProgress:
 
 
 def told(run: Trajectory, labels: Sequence[float] | Values | None = None) -> Trajectory:
-    """Return a run as the reward model reads it: actions in few words, the first screen, and what each step led to."""
+    """Return a run as the reward model reads it: actions in few words, the first screen, and what each step led to.
+
+    A word that the goal holds is followed by ``*``: whether the right one was taken is what a small model is slow to
+    see, and where it does not, the actor finds out.
+    """
+    goal = set(spaced(run.goal).split())
     steps: list[Mapping[str, Any]] = []
     for t, step in enumerate(run.steps):
-        short = {"action": _short(step["action"]), "observation": step["observation"], "result": step["result"]}
+        short: dict[str, Any] = {
+            "action": _marked(_short(step["action"]), goal),
+            "result": _marked(str(step["result"]), goal),
+        }
         if t == 0:
-            short["observation"] = _without_ids(str(step["observation"]))
+            short["observation"] = _marked(_without_ids(str(step["observation"])), goal)
         if labels is not None:
             short["progress"] = float(labels[t])
         steps.append(short)
     return Trajectory(run.trajectory_id, run.task_id, run.goal, run.success, steps)
+
+
+def _marked(text: str, goal: Set[str]) -> str:
+    return " ".join(f"{word} {MARK}" if word in goal else word for word in spaced(text).split())
 
 
 def _short(action: Any) -> str:

@@ -1,0 +1,51 @@
+"""How runs are told to the trainer's reward model, and what its window pays."""
+
+import pytest
+
+pytest.importorskip("transformers")  # with torch, what the trainer needs
+
+import numpy as np
+
+from progrm_fast.records import Trajectory
+from progrm_fast.trainer.rewards import told, windowed
+
+STEPS = [
+    {
+        "action": {"type": "click", "target": {"class": "button", "text": "compose"}},
+        "observation": "# mail\n3 button compose\n7 item ann party",
+        "result": "# compose\nfield to :",
+    },
+    {
+        "action": {"type": "input", "target": {"class": "field", "text": "to"}, "text": "ann, bob"},
+        "observation": "# compose\n5 field to :",
+        "result": "# compose\nfield to : ann, bob",
+    },
+]
+
+
+def test_told_marks_the_words_of_the_goal_and_keeps_the_first_screen_alone():
+    run = Trajectory("r", "t", "mail hello to ann.", True, STEPS)
+    first, second = told(run, [0.5, 1]).steps
+    assert first == {
+        "action": "click compose",
+        "observation": "# mail * button compose item ann * party",
+        "result": "# compose field to * :",
+        "progress": 0.5,
+    }
+    assert second == {
+        "action": "input to * ann * , bob",
+        "result": "# compose field to * : ann * , bob",
+        "progress": 1.0,
+    }
+
+
+def test_told_takes_actions_that_are_plain_text():
+    run = Trajectory("r", "t", "press send", None, [{"action": "click send", "observation": "#", "result": "# ok"}])
+    assert told(run).steps[0] == {"action": "click send *", "observation": "#", "result": "# ok"}
+
+
+def test_a_window_pays_the_gain_over_its_steps():
+    progress = np.array([0.25, 0.25, 0.75, 1.0], dtype=np.float32)
+    assert windowed(progress, 1) is progress
+    gains = np.diff(windowed(progress, 2), prepend=np.float32(0))
+    assert gains.tolist() == [0.25, 0.25, 0.5, 0.75]
