@@ -20,6 +20,7 @@ import orjson
 
 from progrm_fast.annotation.annotator import ProgressAnnotator
 from progrm_fast.annotation.library import RecipeLibrary
+from progrm_fast.envs.recording import without_ids
 from progrm_fast.io.files import FileError, atomic_writer
 from progrm_fast.io.jsonl import read_trajectories
 from progrm_fast.records import Trajectory
@@ -57,8 +58,8 @@ class StepProgress:
 def told(run: Trajectory, labels: Sequence[float] | Values | None = None) -> Trajectory:
     """Return a run as the reward model reads it: actions in few words, the first screen, and what each step led to.
 
-    A word that the goal holds is followed by ``*``: whether the right one was taken is what a small model is slow to
-    see, and where it does not, the actor finds out.
+    A word that the goal holds is followed by ``*``: a small model is slow to learn whether the right name was taken,
+    and an actor soon finds out where it has not.
     """
     goal = set(spaced(run.goal).split())
     steps: list[Mapping[str, Any]] = []
@@ -68,7 +69,7 @@ def told(run: Trajectory, labels: Sequence[float] | Values | None = None) -> Tra
             "result": _marked(str(step["result"]), goal),
         }
         if t == 0:
-            short["observation"] = _marked(_without_ids(str(step["observation"])), goal)
+            short["observation"] = _marked(without_ids(str(step["observation"])), goal)
         if labels is not None:
             short["progress"] = float(labels[t])
         steps.append(short)
@@ -85,12 +86,6 @@ def _short(action: Any) -> str:
     target = action.get("target") or {}
     words = (action.get("type", ""), target.get("text", ""), action.get("direction", ""), action.get("text", ""))
     return " ".join(str(word) for word in words if word)
-
-
-def _without_ids(screen: str) -> str:
-    from progrm_fast.envs.recording import without_ids
-
-    return without_ids(screen)
 
 
 def label_runs(
