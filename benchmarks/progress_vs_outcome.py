@@ -75,10 +75,10 @@ BASE = {"demos": {"per_task": 4, "noise": 0.1}, "sft": {"steps": 5000}}
 OPTIONS = {
     "sft": {"steps": 500, "learning_rate": 1e-3},
     "demos": {"per_task": 4, "noise": 0.2},
-    "reward": {"demo_runs": 3, "actor_runs": 2, "epochs": 2, "field_tokens": 24},
+    "reward": {"demo_runs": 3, "actor_runs": 2, "epochs": 2, "batch_size": 8},
     "rl": {
-        "iterations": 24, "tasks": 128, "n_envs": 128, "eval_iterations": 6, "eval_runs": 4, "eval_temperature": 1.0,
-        "checkpoint_iterations": 12, "gamma": 0.8,
+        "iterations": 20, "tasks": 128, "n_envs": 128, "eval_iterations": 5, "eval_runs": 4, "eval_temperature": 1.0,
+        "checkpoint_iterations": 10, "gamma": 0.8,
     },
 }  # fmt: skip
 

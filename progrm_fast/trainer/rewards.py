@@ -10,7 +10,7 @@ Left out: reward models of other kinds, mixtures of rewards, rewards for the for
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,26 +58,36 @@ class StepProgress:
 def told(run: Trajectory, labels: Sequence[float] | Values | None = None) -> Trajectory:
     """Return a run as the reward model reads it: actions in few words, the first screen, and what each step led to.
 
-    A word that the goal holds is followed by ``*``: a small model is slow to learn whether the right name was taken,
-    and an actor soon finds out where it has not.
+    A word that the goal holds is followed by a mark that names the word before it there: of "forward the mail from ann
+    to bob", ``bob`` is told as ``bob *to``. Whether the right name went to the right place is what a small model is
+    slow to learn, and an actor soon finds out where it has not.
     """
-    goal = set(spaced(run.goal).split())
+    marks = _marks(run.goal)
     steps: list[Mapping[str, Any]] = []
     for t, step in enumerate(run.steps):
         short: dict[str, Any] = {
-            "action": _marked(_short(step["action"]), goal),
-            "result": _marked(str(step["result"]), goal),
+            "action": _marked(_short(step["action"]), marks),
+            "result": _marked(str(step["result"]), marks),
         }
         if t == 0:
-            short["observation"] = _marked(without_ids(str(step["observation"])), goal)
+            short["observation"] = _marked(without_ids(str(step["observation"])), marks)
         if labels is not None:
             short["progress"] = float(labels[t])
         steps.append(short)
     return Trajectory(run.trajectory_id, run.task_id, run.goal, run.success, steps)
 
 
-def _marked(text: str, goal: Set[str]) -> str:
-    return " ".join(f"{word} {MARK}" if word in goal else word for word in spaced(text).split())
+def _marks(goal: str) -> dict[str, str]:
+    """Return the mark of each word of the goal, by its first place."""
+    words = spaced(goal).split()
+    marks: dict[str, str] = {}
+    for before, word in zip(["", *words], words, strict=False):
+        marks.setdefault(word, MARK + before)
+    return marks
+
+
+def _marked(text: str, marks: Mapping[str, str]) -> str:
+    return " ".join(f"{word} {marks[word]}" if word in marks else word for word in spaced(text).split())
 
 
 def _short(action: Any) -> str:

@@ -23,25 +23,25 @@ STEPS = [
 ]
 
 
-def test_told_marks_the_words_of_the_goal_and_keeps_the_first_screen_alone():
-    run = Trajectory("r", "t", "mail hello to ann.", True, STEPS)
+def test_told_marks_words_by_their_place_in_the_goal_and_keeps_the_first_screen_alone():
+    run = Trajectory("r", "t", "mail party to ann.", True, STEPS)
     first, second = told(run, [0.5, 1]).steps
     assert first == {
         "action": "click compose",
-        "observation": "# mail * button compose item ann * party",
-        "result": "# compose field to * :",
+        "observation": "# mail * button compose item ann *to party *mail",
+        "result": "# compose field to *party :",
         "progress": 0.5,
     }
     assert second == {
-        "action": "input to * ann * , bob",
-        "result": "# compose field to * : ann * , bob",
+        "action": "input to *party ann *to , bob",
+        "result": "# compose field to *party : ann *to , bob",
         "progress": 1.0,
     }
 
 
 def test_told_takes_actions_that_are_plain_text():
     run = Trajectory("r", "t", "press send", None, [{"action": "click send", "observation": "#", "result": "# ok"}])
-    assert told(run).steps[0] == {"action": "click send *", "observation": "#", "result": "# ok"}
+    assert told(run).steps[0] == {"action": "click send *press", "observation": "#", "result": "# ok"}
 
 
 def test_a_window_pays_the_gain_over_its_steps():
