@@ -2,7 +2,8 @@
 
     OMP_NUM_THREADS=1 python benchmarks/progress_vs_outcome.py --out RUNS                  # 10 seeds, held-out tasks
     OMP_NUM_THREADS=1 python benchmarks/progress_vs_outcome.py --out RUNS --split dev --seeds 3
-    python benchmarks/progress_vs_outcome.py --out RUNS --ablations --seeds 5
+    OMP_NUM_THREADS=1 python benchmarks/progress_vs_outcome.py --out RUNS --ablations --seeds 5
+    python benchmarks/progress_vs_outcome.py --page                                        # docs, from the records
 
 First a base is trained, once: a small language model that imitates clean demonstrations of the other twenty templates,
 as an agent's model has seen much of its world before it meets the tasks at hand. Each seed then has its own
@@ -17,7 +18,7 @@ spend the same episodes. All reward models learn from the same runs with the sam
 
 A seed that is finished is never run again: stop at any time, and go on with the same command. ``--split dev`` is for
 tuning: it keeps six of the training instances of each template back and evaluates on those; it writes no record. The
-record is written when all seeds of all methods are there.
+record, its table in docs/training.md and its picture are written when all seeds of all methods are there.
 
 Success is that of the policy as it was trained, its actions drawn at temperature 1; ``greedy`` in the record is the
 same actor taking its most probable action. Intervals: 95 %, percentile bootstrap that draws seeds and, for all seeds
@@ -57,9 +58,13 @@ ABLATIONS = {
     "strict recipe": {"reward": {"recipe": "strict"}},
     "window 3": {"reward": {"window": 3}},
     "gamma 0.9": {"rl": {"gamma": 0.9}},
+    "gamma 1": {"rl": {"gamma": 1.0}},
     "no KL": {"rl": {"kl": 0.0}},
 }
-RESULTS = Path(__file__).parent / "results"
+RECORDS = ("progress_vs_outcome", "progress_ablations")
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+PAGE = ROOT / "docs" / "training.md"
 HELD_BACK = 6  # instances of each training template, kept for tuning
 N_BOOTSTRAP = 10_000
 
@@ -75,10 +80,10 @@ BASE = {"demos": {"per_task": 4, "noise": 0.1}, "sft": {"steps": 5000}}
 OPTIONS = {
     "sft": {"steps": 500, "learning_rate": 1e-3},
     "demos": {"per_task": 4, "noise": 0.2},
-    "reward": {"demo_runs": 3, "actor_runs": 2, "epochs": 2, "batch_size": 8},
+    "reward": {"demo_runs": 3, "actor_runs": 2, "epochs": 2, "batch_size": 8, "refresh_iterations": 2},
     "rl": {
-        "iterations": 20, "tasks": 128, "n_envs": 128, "eval_iterations": 5, "eval_runs": 4, "eval_temperature": 1.0,
-        "checkpoint_iterations": 10, "gamma": 0.8,
+        "iterations": 16, "tasks": 128, "n_envs": 128, "eval_iterations": 4, "eval_runs": 4, "eval_temperature": 1.0,
+        "checkpoint_iterations": 8, "gamma": 0.8,
     },
 }  # fmt: skip
 
@@ -116,6 +121,8 @@ def run_config(base: Path, split: str, seed: int, method: str, changes: dict, ov
     options["env"] = {"train": train, "test": test}
     options["actor"] = {"path": str(base / "sft" / "actor")}
     options["reward"]["kind"] = method if method in METHODS[1:] else "progrm-lcs"
+    if method == "env":
+        options["reward"]["refresh_iterations"] = 0  # it has no model
     for extra in (changes, overrides):
         for section, values in extra.items():
             options.setdefault(section, {}).update(values)
@@ -139,7 +146,7 @@ def run_one(job: tuple) -> dict:
         actor = start_actor(config, source, place, resume=(place / "sft" / "checkpoint").exists())
         actor_runs(config, source, actor, place)  # what all reward models of this seed learn from
     else:
-        _share(Path(folder) / f"seed-{seed}" / "sft", place)
+        _share(place.parent, place, with_model=method not in METHODS and "recipe" not in changes.get("reward", {}))
         main(config, place, resume=(place / "config.json").exists())
         actor = Actor.load(place / "actor", reading_of(config.actor))
     rollouts = Rollouts(source.make_env, config.rl.n_envs, config.env.max_steps)
@@ -166,13 +173,17 @@ def run_one(job: tuple) -> dict:
     return result
 
 
-def _share(start: Path, place: Path) -> None:
-    """Give a run the seed's start: demonstrations, SFT actor, and runs of that actor."""
-    if not (place / "sft" / "actor").exists():
-        shutil.copytree(start / "sft" / "actor", place / "sft" / "actor")
-    for name in ("demos.jsonl.gz", "actor_runs.jsonl.gz"):
-        if (start / name).exists() and not (place / name).exists():
-            shutil.copy(start / name, place / name)
+def _share(seed: Path, place: Path, with_model: bool) -> None:
+    """Give a run the seed's start, and where it would train the same one the reward model of progrm-lcs."""
+    shared = ["sft/sft/actor", "sft/demos.jsonl.gz", "sft/actor_runs.jsonl.gz"]
+    if with_model and (seed / "progrm-lcs" / "result.json").exists():
+        shared.append("progrm-lcs/reward_model")
+    for name in shared:
+        source, target = seed / name, place / name.partition("/")[2]
+        if source.is_dir() and not target.exists():
+            shutil.copytree(source, target)
+        elif source.is_file() and not target.exists():
+            shutil.copy(source, target)
 
 
 def _curve(place: Path) -> list[list[float]]:
@@ -230,29 +241,55 @@ def table(record: dict[str, dict]) -> str:
 def draw(record: dict[str, dict], path: Path) -> None:
     """Draw success over iterations, mean over seeds, and the final success with its interval."""
     import matplotlib as mpl
+    from matplotlib.figure import Figure
 
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
+    mpl.rcParams["svg.hashsalt"] = "progrm_fast"  # equal records, equal bytes
+    mpl.rcParams["svg.fonttype"] = "none"
+    figure = Figure(figsize=(11, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
     for k, (method, one) in enumerate(record.items()):
         colour = f"C{k}"
-        right.errorbar(
-            [k], [one["mean"]], yerr=[[one["mean"] - one["ci95"][0]], [one["ci95"][1] - one["mean"]]],
-            fmt="o", color=colour, capsize=4,
-        )  # fmt: skip
+        error = [[one["mean"] - one["ci95"][0]], [one["ci95"][1] - one["mean"]]]
+        right.errorbar([k], [one["mean"]], yerr=error, fmt="o", color=colour, capsize=4)
         if all(one["curves"]):
             steps = [step for step, _ in one["curves"][0]]
             values = np.array([[value for _, value in curve] for curve in one["curves"]])
+            low, high = np.quantile(values, [0.1, 0.9], axis=0)
             left.plot(steps, values.mean(0), color=colour, marker="o", label=method)
-    left.set_xlabel("iteration")
+            left.fill_between(steps, low, high, color=colour, alpha=0.12, linewidth=0)
+    left.set_xlabel("iteration (band: 10 to 90 % of the seeds)")
     left.set_ylabel("success on held-out tasks")
     left.legend(frameon=False)
+    right.set_ylabel("at the end, with 95 % interval")
     right.set_xticks(range(len(record)), list(record), rotation=20)
     for axis in (left, right):
         axis.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+        axis.set_ylim(bottom=0)
+    with atomic_writer(path) as stream:
+        figure.savefig(stream, format="svg", metadata={"Date": None})
+
+
+def publish() -> None:
+    """Put the tables of the records into their blocks of docs/training.md, and draw their pictures beside it."""
+    text = PAGE.read_text()
+    for name in RECORDS:
+        file = RESULTS / f"{name}.json"
+        if file.exists():
+            record = {method: one for method, one in json.loads(file.read_text()).items() if method != "about"}
+            text = with_table(text, name, table(record))
+            draw(record, PAGE.parent / f"{name}.svg")
+    with atomic_writer(PAGE) as stream:
+        stream.write(text.encode())
+
+
+def with_table(text: str, name: str, made: str) -> str:
+    """Return a page with the block of a record made anew."""
+    begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+    before, _, rest = text.partition(begin)
+    _, found, after = rest.partition(end)
+    if not found:
+        raise ValueError(f"{PAGE.name}: expected a block between {begin.strip()} and {end}")
+    return before + begin + made + "\n" + end + after
 
 
 def machine() -> dict[str, object]:
@@ -273,7 +310,8 @@ def machine() -> dict[str, object]:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", required=True, help="folder of the runs")
+    parser.add_argument("--out", help="folder of the runs")
+    parser.add_argument("--page", action="store_true", help="only make the tables and pictures of the records anew")
     parser.add_argument("--split", choices=["dev", "test"], default="test")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--first-seed", type=int, default=1000, help="seeds used while tuning start elsewhere")
@@ -281,7 +319,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--ablations", action="store_true", help="changes to progrm-lcs instead of the methods")
     parser.add_argument("--jobs", type=int, default=2, help="runs at once, one thread each")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.OPTION=JSON")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if not (arguments.out or arguments.page):
+        parser.error("expected --out with a folder for the runs")
+    return arguments
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -317,19 +358,15 @@ def run(arguments: argparse.Namespace) -> None:
             print(f"seed {seed}: {name} {one['success']:.3f} ({one['cpu_s']:.0f} s of CPU)", flush=True)
     record = summary({name: ones for name, ones in results.items() if ones})
     print(table(record))
-    draw(record, Path(arguments.out) / "progress_vs_outcome.png")
     if arguments.split == "test" and not overrides:
-        name = "progress_ablations.json" if arguments.ablations else "progress_vs_outcome.json"
-        RESULTS.mkdir(exist_ok=True)
-        (RESULTS / name).write_text(
-            json.dumps(
-                {**record, "about": {**machine(), "templates": TEMPLATES, "base": BASE, "options": OPTIONS}},
-                indent=1,
-            )
-            + "\n"
-        )
-        print(f"wrote {RESULTS / name}")
+        name = RECORDS[arguments.ablations]
+        about = {**machine(), "templates": TEMPLATES, "base": BASE, "options": OPTIONS}
+        with atomic_writer(RESULTS / f"{name}.json") as stream:
+            stream.write((json.dumps({**record, "about": about}, indent=1) + "\n").encode())
+        publish()
+        print(f"wrote {RESULTS / name}.json; its table is in {PAGE}, with a picture beside it")
 
 
 if __name__ == "__main__":
-    run(parse())
+    given = parse()
+    publish() if given.page else run(given)
