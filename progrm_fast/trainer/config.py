@@ -151,6 +151,9 @@ class RewardSection:
     refresh_iterations : int
         Add new successes to the recipes and train the reward model once more every so many iterations; 0: never.
     refresh_epochs : int
+    refresh_learning_rate : float
+    refresh_replay : float
+        For each new run, so many of those that it learned from at first, drawn anew each time.
     """
 
     kind: str = "progrm-lcs"
@@ -170,6 +173,8 @@ class RewardSection:
     window: int = 1
     refresh_iterations: int = 0
     refresh_epochs: int = 1
+    refresh_learning_rate: float = 1e-3
+    refresh_replay: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +271,8 @@ _LEAST: dict[str, float] = {
     "reward.hidden_size": 1,
     "reward.layers": 1, "reward.heads": 1, "reward.init": 0,
     "reward.epochs": 1, "reward.batch_size": 1, "reward.field_tokens": 1, "reward.learning_rate": 0,
-    "reward.window": 1, "reward.refresh_iterations": 0, "reward.refresh_epochs": 1, "rl.iterations": 0, "rl.tasks": 1,
+    "reward.window": 1, "reward.refresh_iterations": 0, "reward.refresh_epochs": 1,
+    "reward.refresh_learning_rate": 0, "reward.refresh_replay": 0, "rl.iterations": 0, "rl.tasks": 1,
     "rl.group": 1, "rl.epochs": 1, "rl.minibatches": 1, "rl.learning_rate": 0, "rl.max_grad_norm": 0, "rl.clip": 0,
     "rl.kl": 0, "rl.gamma": 0, "rl.lam": 0, "rl.value_weight": 0, "rl.temperature": 0.01, "rl.n_envs": 1,
     "rl.batch_tokens": 1, "rl.eval_iterations": 0, "rl.eval_runs": 1, "rl.eval_temperature": 0,

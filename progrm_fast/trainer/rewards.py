@@ -99,7 +99,11 @@ def _short(action: Any) -> str:
 
 
 def label_runs(
-    kind: str, runs: Sequence[Trajectory], config: RewardSection, library: RecipeLibrary | None = None
+    kind: str,
+    runs: Sequence[Trajectory],
+    config: RewardSection,
+    library: RecipeLibrary | None = None,
+    known: Sequence[Trajectory] = (),
 ) -> tuple[list[Trajectory], RecipeLibrary | None]:
     """Label runs for one kind of reward, in the reward model's form; runs without a label are left out.
 
@@ -109,7 +113,9 @@ def label_runs(
     runs : sequence of Trajectory
     config : RewardSection
     library : RecipeLibrary, optional
-        Recipes to grow, for ``progrm-lcs``; it is changed.
+        Recipes to grow by ``runs``, for ``progrm-lcs``; it is changed.
+    known : sequence of Trajectory
+        More runs to label, which the library has seen.
 
     Returns
     -------
@@ -117,22 +123,23 @@ def label_runs(
     library : RecipeLibrary or None
         The recipes, for ``progrm-lcs``.
     """
+    everything = [*runs, *known]
     if kind == "orm":
-        return [told(run, [float(bool(run.success))] * len(run.steps)) for run in runs if run.steps], None
+        return [told(run, [float(bool(run.success))] * len(run.steps)) for run in everything if run.steps], None
     if kind == "progrm-env":
-        labels: list[list[Any]] = [[step.get("true_progress") for step in run.steps] for run in runs]
+        labels: list[list[Any]] = [[step.get("true_progress") for step in run.steps] for run in everything]
         if any(value is None for values in labels for value in values):
             raise ValueError("reward.kind: expected an environment that states progress for progrm-env")
-        return [told(run, values) for run, values in zip(runs, labels, strict=True) if values], None
+        return [told(run, values) for run, values in zip(everything, labels, strict=True) if values], None
     if library is None:
         annotator = ProgressAnnotator(recipe=config.recipe, weights=config.weights)
-        found = annotator.fit_annotate(runs)
+        annotator.fit(everything)
     else:
         annotator = ProgressAnnotator(library=library)
-        found = annotator.partial_fit(runs).annotate(runs)
+        annotator.partial_fit(runs)
     labelled = [
         told(run, label.progress)
-        for run, label in zip(runs, found, strict=True)
+        for run, label in zip(everything, annotator.annotate(everything), strict=True)
         if run.steps and label.reason is None
     ]
     return labelled, annotator.library
@@ -180,7 +187,7 @@ def train_reward(
     )
     prompts = PromptConfig(max_tokens=_MAX_TOKENS, field_tokens=config.field_tokens)
     model = ProgressRewardModel(backbone, tokenizer, prompts=prompts, seed=seed)
-    options = _training_config(config, config.epochs, seed)
+    options = _training_config(config, config.epochs, config.learning_rate, seed)
     train(model, labelled, [], folder, options, resume=resume, progress_bar=progress_bar)
     if library is not None:
         library.save(folder / "recipes.json")
@@ -195,12 +202,17 @@ def refresh_reward(
     folder: Path,
     library: RecipeLibrary | None,
     *,
+    known: Sequence[Trajectory] = (),
     seed: int,
 ) -> RecipeLibrary | None:
-    """Grow the recipes by the successes among the runs, label all runs anew, and train the reward model further."""
-    labelled, library = label_runs(config.kind, runs, config, library)
+    """Grow the recipes by the successes among the runs, label all runs anew, and train the reward model further.
+
+    ``known`` are runs that it has learned from before, told once more so that it does not forget them.
+    """
+    labelled, library = label_runs(config.kind, runs, config, library, known)
     if labelled:  # else none of the tasks has had a success yet
-        train(model, labelled, [], folder, _training_config(config, config.refresh_epochs, seed))
+        options = _training_config(config, config.refresh_epochs, config.refresh_learning_rate, seed)
+        train(model, labelled, [], folder, options)
     model.save_pretrained(folder / "model")
     if library is not None:
         library.save(folder / "recipes.json")
@@ -208,9 +220,9 @@ def refresh_reward(
     return library
 
 
-def _training_config(config: RewardSection, epochs: int, seed: int) -> TrainingConfig:
+def _training_config(config: RewardSection, epochs: int, learning_rate: float, seed: int) -> TrainingConfig:
     return TrainingConfig(
-        epochs=epochs, batch_size=config.batch_size, learning_rate=config.learning_rate, eval_share=0.0, seed=seed
+        epochs=epochs, batch_size=config.batch_size, learning_rate=learning_rate, eval_share=0.0, seed=seed
     )
 
 

@@ -64,7 +64,7 @@ __all__ = ["PolicyResult", "collect_demos", "evaluate", "main", "reinforce", "st
 logger = logging.getLogger(__name__)
 
 # What a seed is for: numbers that keep the streams apart.
-_DEMOS, _ACTOR_RUNS, _EPISODES, _EVALUATION, _TASKS = 11, 12, 13, 14, 15
+_DEMOS, _ACTOR_RUNS, _EPISODES, _EVALUATION, _TASKS, _REPLAY = 11, 12, 13, 14, 15, 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,11 +225,10 @@ def make_reward(
     folder = place / "reward_model"
     finished = (settled_folder(folder / "model") / MODEL_FILE).exists()
     if not distributed.gather(finished)[0]:  # as the first process sees it, which alone trains
-        given = demos(config, source, place) if config.demos.file or config.demos.per_task else []
+        given = _given_runs(config, source, place)
         if distributed.rank() == 0:
-            runs = [*_first_of_each(given, section.demo_runs), *actor_runs(config, source, actor, place)]
             train_reward(
-                runs,
+                [*given, *actor_runs(config, source, actor, place)],
                 section,
                 folder,
                 words=source.words(),
@@ -258,6 +257,12 @@ def actor_runs(config: RunConfig, source: TaskSource, actor: Actor, place: Path)
         done = [(i, episode) for i, episode in enumerate(episodes) if episode is not None and episode.steps]
         write_runs(file, [episode.trajectory(f"actor/{i}") for i, episode in done])
     return read_runs(file)
+
+
+def _given_runs(config: RunConfig, source: TaskSource, place: Path) -> list[Trajectory]:
+    """Return the demonstrations that the reward model learns from; all processes call this."""
+    given = demos(config, source, place) if config.demos.file or config.demos.per_task else []
+    return _first_of_each(given, config.reward.demo_runs)
 
 
 def _first_of_each(runs: Sequence[Trajectory], n: int) -> list[Trajectory]:
@@ -323,6 +328,9 @@ def reinforce(
     main_process = distributed.rank() == 0
     rollouts = Rollouts(source.make_env, rl.n_envs, config.env.max_steps)
     library = _refreshed(reward, config, place, state.step)
+    known: list[Trajectory] = []
+    if config.reward.refresh_iterations and config.reward.refresh_replay:
+        known = [*_given_runs(config, source, place), *actor_runs(config, source, actor, place)]
     with (
         MetricsLog(place / "metrics.jsonl" if main_process else Path(os.devnull), state.step) as log,
         Interrupts() as interrupts,
@@ -361,7 +369,7 @@ def reinforce(
                 judge(done)
             due = rl.checkpoint_iterations and done % rl.checkpoint_iterations == 0
             if config.reward.refresh_iterations and done % config.reward.refresh_iterations == 0:
-                library = _refresh(reward, episodes, library, config, place, done)
+                library = _refresh(reward, episodes, library, known, config, place, done)
                 due = True
             if main_process and (due or interrupts.number or done == rl.iterations):
                 save_checkpoint(place / "checkpoint", actor, optimizer, TrainingState(done, None, made_with))
@@ -479,11 +487,12 @@ def _refresh(
     reward: EpisodeReward,
     mine: Sequence[tuple[int, Episode]],
     library: RecipeLibrary | None,
+    known: Sequence[Trajectory],
     config: RunConfig,
     place: Path,
     done: int,
 ) -> RecipeLibrary | None:
-    """Grow the recipes by this iteration's successes and train the reward model on its episodes once more."""
+    """Grow the recipes by this iteration's successes and train the reward model on its episodes and some known runs."""
     parts = distributed.gather([(i, one.spec.task_id, one.goal, one.success, _records(one)) for i, one in mine])
     runs = [
         Trajectory(f"rl/{done}/{i}", task_id, goal, success, steps)
@@ -495,7 +504,17 @@ def _refresh(
     if distributed.rank() == 0:
         shutil.rmtree(folder, ignore_errors=True)  # of a run that stopped before its checkpoint
         assert reward.model is not None
-        library = refresh_reward(reward.model, runs, config.reward, folder, library, seed=config.seed + done)
+        chosen = random.Random(_seed(config.seed, _REPLAY, done))
+        n_known = min(len(known), round(config.reward.refresh_replay * len(runs)))
+        library = refresh_reward(
+            reward.model,
+            runs,
+            config.reward,
+            folder,
+            library,
+            known=chosen.sample(known, n_known),
+            seed=config.seed + done,
+        )
     distributed.barrier()
     reward.model = ProgressRewardModel.from_pretrained(folder)
     return library
