@@ -7,7 +7,8 @@ pytest.importorskip("transformers")  # with torch, what the trainer needs
 import numpy as np
 
 from progrm_fast.records import Trajectory
-from progrm_fast.trainer.rewards import told, windowed
+from progrm_fast.trainer.config import RewardSection
+from progrm_fast.trainer.rewards import label_runs, told, windowed
 
 STEPS = [
     {
@@ -49,3 +50,19 @@ def test_a_window_pays_the_gain_over_its_steps():
     assert windowed(progress, 1) is progress
     gains = np.diff(windowed(progress, 2), prepend=np.float32(0))
     assert gains.tolist() == [0.25, 0.25, 0.5, 0.75]
+
+
+def test_known_runs_are_labelled_again_and_do_not_count_twice(tmp_path):
+    first = [Trajectory(f"a{i}", "t", "mail party to ann.", i < 2, STEPS[: 2 - i // 2]) for i in range(3)]
+    labelled, library = label_runs("progrm-lcs", first, RewardSection())
+    assert [len(run.steps) for run in labelled] == [2, 2, 1]
+    library.save(tmp_path / "before.json")
+    new = [Trajectory("b", "t", "mail party to ann.", False, STEPS[:1])]
+    again, grown = label_runs("progrm-lcs", new, RewardSection(), library, known=first)
+    assert [run.trajectory_id for run in again] == ["b", "a0", "a1", "a2"]
+    assert again[1].steps == labelled[0].steps
+    grown.save(tmp_path / "after.json")
+    assert (tmp_path / "after.json").read_bytes() == (tmp_path / "before.json").read_bytes()
+    counted = label_runs("progrm-lcs", first[:1], RewardSection(), library)[1]
+    counted.save(tmp_path / "counted.json")
+    assert (tmp_path / "counted.json").read_bytes() != (tmp_path / "before.json").read_bytes()
