@@ -46,6 +46,7 @@ import progrm_fast
 from progrm_fast.envs.gui import tasks
 from progrm_fast.io.files import atomic_writer
 from progrm_fast.reward_model.model import quiet_transformers
+from progrm_fast.testing.bench.machine import cpu_name
 from progrm_fast.trainer.actor import Actor
 from progrm_fast.trainer.config import config_from_mapping
 from progrm_fast.trainer.rollout import Rollouts
@@ -295,12 +296,10 @@ def with_table(text: str, name: str, made: str) -> str:
 def machine() -> dict[str, object]:
     """Where and with what the figures were measured."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    cpuinfo = Path("/proc/cpuinfo").read_text().splitlines()
-    model = next((line.split(":")[1].strip() for line in cpuinfo if line.startswith("model name")), "")
     return {
         "date": datetime.date.today().isoformat(),
         "commit": commit.stdout.strip(),
-        "cpu": model,
+        "cpu": cpu_name(),
         "cores": os.cpu_count(),
         "python": sys.version.split()[0],
         "torch": torch.__version__,

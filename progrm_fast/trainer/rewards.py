@@ -37,7 +37,7 @@ __all__ = ["EpisodeReward", "StepProgress", "read_runs", "told", "train_reward",
 
 Values = npt.NDArray[np.float32]
 _MAX_TOKENS = 1536
-MARK = "*"
+_MARK = "*"
 
 
 class StepProgress:
@@ -82,7 +82,7 @@ def _marks(goal: str) -> dict[str, str]:
     words = spaced(goal).split()
     marks: dict[str, str] = {}
     for before, word in zip(["", *words], words, strict=False):
-        marks.setdefault(word, MARK + before)
+        marks.setdefault(word, _MARK + before)
     return marks
 
 
