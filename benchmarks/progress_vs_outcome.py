@@ -3,7 +3,6 @@
     OMP_NUM_THREADS=1 python benchmarks/progress_vs_outcome.py --out RUNS                  # 10 seeds, held-out tasks
     OMP_NUM_THREADS=1 python benchmarks/progress_vs_outcome.py --out RUNS --split dev --seeds 3
     OMP_NUM_THREADS=1 python benchmarks/progress_vs_outcome.py --out RUNS --ablations --seeds 5
-    python benchmarks/progress_vs_outcome.py --page                                        # docs, from the records
 
 First a base is trained, once: a small language model that imitates clean demonstrations of the other twenty templates,
 as an agent's model has seen much of its world before it meets the tasks at hand. Each seed then has its own
@@ -18,7 +17,8 @@ spend the same episodes. All reward models learn from the same runs with the sam
 
 A seed that is finished is never run again: stop at any time, and go on with the same command. ``--split dev`` is for
 tuning: it keeps six of the training instances of each template back and evaluates on those; it writes no record. The
-record, its table in docs/training.md and its picture are written when all seeds of all methods are there.
+record is written when all seeds of all methods are there; `make results` then makes the table in docs/training.md and
+its picture anew.
 
 Success is that of the policy as it was trained, its actions drawn at temperature 1; ``greedy`` in the record is the
 same actor taking its most probable action. Intervals: 95 %, percentile bootstrap that draws seeds and, for all seeds
@@ -46,6 +46,7 @@ import progrm_fast
 from progrm_fast.envs.gui import tasks
 from progrm_fast.io.files import atomic_writer
 from progrm_fast.reward_model.model import quiet_transformers
+from progrm_fast.testing.bench.comparison import COMPARISONS, success_table
 from progrm_fast.testing.bench.machine import cpu_name
 from progrm_fast.trainer.actor import Actor
 from progrm_fast.trainer.config import config_from_mapping
@@ -62,10 +63,7 @@ ABLATIONS = {
     "gamma 1": {"rl": {"gamma": 1.0}},
     "no KL": {"rl": {"kl": 0.0}},
 }
-RECORDS = ("progress_vs_outcome", "progress_ablations")
-ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / "benchmarks" / "results"
-PAGE = ROOT / "docs" / "training.md"
+RESULTS = Path(__file__).resolve().parent / "results"
 HELD_BACK = 6  # instances of each training template, kept for tuning
 N_BOOTSTRAP = 10_000
 
@@ -229,70 +227,6 @@ def summary(results: dict[str, list[dict]]) -> dict[str, dict]:
     return record
 
 
-def table(record: dict[str, dict]) -> str:
-    lines = ["| method | success | 95 % | greedy | seeds | CPU s a seed |", "|---|---|---|---|---|---|"]
-    lines += [
-        f"| {method} | {one['mean']:.3f} | {one['ci95'][0]:.3f} to {one['ci95'][1]:.3f} | {one['greedy']:.3f} "
-        f"| {len(one['seeds'])} | {one['cpu_s']:.0f} |"
-        for method, one in record.items()
-    ]
-    return "\n".join(lines)
-
-
-def draw(record: dict[str, dict], path: Path) -> None:
-    """Draw success over iterations, mean over seeds, and the final success with its interval."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    mpl.rcParams["svg.hashsalt"] = "progrm_fast"  # equal records, equal bytes
-    mpl.rcParams["svg.fonttype"] = "none"
-    figure = Figure(figsize=(11, 4), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    for k, (method, one) in enumerate(record.items()):
-        colour = f"C{k}"
-        error = [[one["mean"] - one["ci95"][0]], [one["ci95"][1] - one["mean"]]]
-        right.errorbar([k], [one["mean"]], yerr=error, fmt="o", color=colour, capsize=4)
-        if all(one["curves"]):
-            steps = [step for step, _ in one["curves"][0]]
-            values = np.array([[value for _, value in curve] for curve in one["curves"]])
-            low, high = np.quantile(values, [0.1, 0.9], axis=0)
-            left.plot(steps, values.mean(0), color=colour, marker="o", label=method)
-            left.fill_between(steps, low, high, color=colour, alpha=0.12, linewidth=0)
-    left.set_xlabel("iteration (band: 10 to 90 % of the seeds)")
-    left.set_ylabel("success on held-out tasks")
-    left.legend(frameon=False)
-    right.set_ylabel("at the end, with 95 % interval")
-    right.set_xticks(range(len(record)), list(record), rotation=20)
-    for axis in (left, right):
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.set_ylim(bottom=0)
-    with atomic_writer(path) as stream:
-        figure.savefig(stream, format="svg", metadata={"Date": None})
-
-
-def publish() -> None:
-    """Put the tables of the records into their blocks of docs/training.md, and draw their pictures beside it."""
-    text = PAGE.read_text()
-    for name in RECORDS:
-        file = RESULTS / f"{name}.json"
-        if file.exists():
-            record = {method: one for method, one in json.loads(file.read_text()).items() if method != "about"}
-            text = with_table(text, name, table(record))
-            draw(record, PAGE.parent / f"{name}.svg")
-    with atomic_writer(PAGE) as stream:
-        stream.write(text.encode())
-
-
-def with_table(text: str, name: str, made: str) -> str:
-    """Return a page with the block of a record made anew."""
-    begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
-    before, _, rest = text.partition(begin)
-    _, found, after = rest.partition(end)
-    if not found:
-        raise ValueError(f"{PAGE.name}: expected a block between {begin.strip()} and {end}")
-    return before + begin + made + "\n" + end + after
-
-
 def machine() -> dict[str, object]:
     """Where and with what the figures were measured."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
@@ -309,19 +243,15 @@ def machine() -> dict[str, object]:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", help="folder of the runs")
-    parser.add_argument("--page", action="store_true", help="only make the tables and pictures of the records anew")
+    parser.add_argument("--out", required=True, help="folder of the runs")
     parser.add_argument("--split", choices=["dev", "test"], default="test")
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--first-seed", type=int, default=1000, help="seeds used while tuning start elsewhere")
+    parser.add_argument("--first-seed", type=int, default=1002, help="lower ones served while tuning")
     parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument("--ablations", action="store_true", help="changes to progrm-lcs instead of the methods")
     parser.add_argument("--jobs", type=int, default=2, help="runs at once, one thread each")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.OPTION=JSON")
-    arguments = parser.parse_args()
-    if not (arguments.out or arguments.page):
-        parser.error("expected --out with a folder for the runs")
-    return arguments
+    return parser.parse_args()
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -356,16 +286,14 @@ def run(arguments: argparse.Namespace) -> None:
             results[name].append(one)
             print(f"seed {seed}: {name} {one['success']:.3f} ({one['cpu_s']:.0f} s of CPU)", flush=True)
     record = summary({name: ones for name, ones in results.items() if ones})
-    print(table(record))
+    print(success_table(record))
     if arguments.split == "test" and not overrides:
-        name = RECORDS[arguments.ablations]
+        name = COMPARISONS[arguments.ablations]
         about = {**machine(), "templates": TEMPLATES, "base": BASE, "options": OPTIONS}
         with atomic_writer(RESULTS / f"{name}.json") as stream:
             stream.write((json.dumps({**record, "about": about}, indent=1) + "\n").encode())
-        publish()
-        print(f"wrote {RESULTS / name}.json; its table is in {PAGE}, with a picture beside it")
+        print(f"wrote {RESULTS / name}.json; make results puts it into the docs")
 
 
 if __name__ == "__main__":
-    given = parse()
-    publish() if given.page else run(given)
+    run(parse())

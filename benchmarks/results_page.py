@@ -1,16 +1,18 @@
-"""RESULTS.md, its pictures, and the measured blocks of docs/kernels, from the records: `make results`."""
+"""RESULTS.md, the measured blocks of the docs and their pictures, from the records: `make results`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from progrm_fast.io.files import atomic_writer
-from progrm_fast.testing.bench.pictures import draw
+from progrm_fast.testing.bench.comparison import COMPARISONS, draw_comparison, read_comparison, success_table
+from progrm_fast.testing.bench.pictures import draw, stamp
 from progrm_fast.testing.bench.records import digest
-from progrm_fast.testing.bench.results import BLOCKS, page, read_records, record_paths, with_block
+from progrm_fast.testing.bench.results import BLOCKS, kernel_block, page, read_records, record_paths, with_block
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORDS = ROOT / "benchmarks" / "results"
+DOCS = ROOT / "docs"
 
 
 def texts() -> dict[Path, str]:
@@ -18,9 +20,19 @@ def texts() -> dict[Path, str]:
     records = read_records(RECORDS)
     made = {ROOT / "benchmarks" / "RESULTS.md": page(records)}
     for name in BLOCKS:
-        path = ROOT / "docs" / "kernels" / f"{name}.md"
-        made[path] = with_block(path.read_text(), name, records)
+        path = DOCS / "kernels" / f"{name}.md"
+        made[path] = with_block(path.read_text(), "measured", kernel_block(name, records))
+    training = DOCS / "training.md"
+    made[training] = training.read_text()
+    for name, path in comparisons().items():
+        made[training] = with_block(made[training], name, success_table(read_comparison(path)))
     return made
+
+
+def comparisons() -> dict[str, Path]:
+    """Return the records of comparisons that are there."""
+    paths = {name: RECORDS / f"{name}.json" for name in COMPARISONS}
+    return {name: path for name, path in paths.items() if path.exists()}
 
 
 def main() -> None:
@@ -28,6 +40,8 @@ def main() -> None:
         with atomic_writer(path) as stream:
             stream.write(text.encode())
     draw(read_records(RECORDS), RECORDS, digest(record_paths(RECORDS)))
+    for name, path in comparisons().items():
+        draw_comparison(read_comparison(path), DOCS / f"{name}.svg", stamp(digest([path])))
 
 
 if __name__ == "__main__":

@@ -13,14 +13,16 @@ ROOT = Path(__file__).resolve().parents[2]
 RECORDS = ROOT / "benchmarks" / "results"
 
 
-def _generated():
+def _results_page():
     spec = importlib.util.spec_from_file_location("results_page", ROOT / "benchmarks" / "results_page.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.texts()
+    return module
 
 
-@pytest.mark.parametrize(("path", "text"), _generated().items(), ids=lambda value: getattr(value, "name", ""))
+@pytest.mark.parametrize(
+    ("path", "text"), _results_page().texts().items(), ids=lambda value: getattr(value, "name", "")
+)
 def test_text_is_what_the_records_give(path, text):
     assert path.read_text() == text, f"{path.relative_to(ROOT)} differs from its records: make results"
 
@@ -28,6 +30,11 @@ def test_text_is_what_the_records_give(path, text):
 @pytest.mark.parametrize("name", PICTURES)
 def test_picture_was_drawn_from_these_records(name):
     assert stamp(digest(record_paths(RECORDS))) in (RECORDS / name).read_text(), "make results"
+
+
+@pytest.mark.parametrize(("name", "record"), _results_page().comparisons().items())
+def test_picture_of_a_comparison_was_drawn_from_its_record(name, record):
+    assert stamp(digest([record])) in (ROOT / "docs" / f"{name}.svg").read_text(), "make results"
 
 
 def test_there_are_records_of_every_family():

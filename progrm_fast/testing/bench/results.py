@@ -12,7 +12,7 @@ from progrm_fast.testing.bench.records import OURS, Record, Row
 from progrm_fast.testing.bench.tables import by_case, number, rate_of, ratio_of, shape_text
 from progrm_fast.testing.bench.targets import TARGETS, reached
 
-__all__ = ["BLOCKS", "PICTURES", "page", "read_records", "record_paths", "with_block"]
+__all__ = ["BLOCKS", "PICTURES", "kernel_block", "page", "read_records", "record_paths", "with_block"]
 
 PICTURES = ("ratios.svg", "growth.svg", "roofline.svg")
 # page of docs/kernels -> which cases its block shows
@@ -24,7 +24,6 @@ BLOCKS = {
     "kl": r"advantages: token_kl.*",
 }
 _ORDER = ("lcs", "annotate", "score", "advantages", "training", "growth", "growth_million")
-_MARK = re.compile(r"(<!-- measured: [^\n]*-->\n).*?(<!-- end of measured -->)", re.DOTALL)
 
 
 def record_paths(folder: Path) -> list[Path]:
@@ -83,21 +82,24 @@ def page(records: Mapping[str, Record]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def with_block(text: str, name: str, records: Mapping[str, Record]) -> str:
-    """Return a kernel's page with its measured block made anew.
+def kernel_block(name: str, records: Mapping[str, Record]) -> str:
+    """Text of the measured block of a page of docs/kernels."""
+    rows = [row for row in _all_rows(records) if re.fullmatch(BLOCKS[name], f"{row.family}: {row.case}")]
+    return "\n".join(_limits(rows))
+
+
+def with_block(text: str, name: str, block: str) -> str:
+    """Return a page with what stands between its marks ``<!-- NAME: ... -->`` and ``<!-- end of NAME -->`` made anew.
 
     Raises
     ------
     ValueError
-        If the page has no place for it.
+        If the page has no such place.
     """
-    if _MARK.search(text) is None:
-        raise ValueError(
-            f"docs/kernels/{name}.md: expected a block between the marks 'measured' and 'end of measured'"
-        )
-    rows = [row for row in _all_rows(records) if re.fullmatch(BLOCKS[name], f"{row.family}: {row.case}")]
-    block = "\n".join(_limits(rows)) + "\n"
-    return _MARK.sub(lambda found: found[1] + block + found[2], text)
+    mark = re.compile(rf"(<!-- {name}: [^\n]*-->\n).*?(<!-- end of {name} -->)", re.DOTALL)
+    if mark.search(text) is None:
+        raise ValueError(f"text: expected a block between the marks {name!r} and 'end of {name}'")
+    return mark.sub(lambda found: f"{found[1]}{block}\n{found[2]}", text)
 
 
 def _all_rows(records: Mapping[str, Record]) -> list[Row]:
