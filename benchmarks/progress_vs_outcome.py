@@ -248,6 +248,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--first-seed", type=int, default=1002, help="lower ones served while tuning")
     parser.add_argument("--methods", default=",".join(METHODS))
+    parser.add_argument("--base", action="store_true", help="only train the base, into RUNS/base/sft/actor")
     parser.add_argument("--ablations", action="store_true", help="changes to progrm-lcs instead of the methods")
     parser.add_argument("--jobs", type=int, default=2, help="runs at once, one thread each")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.OPTION=JSON")
@@ -296,4 +297,5 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    run(parse())
+    given = parse()
+    make_base(Path(given.out) / "base") if given.base else run(given)

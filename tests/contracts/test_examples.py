@@ -37,6 +37,34 @@ def test_reward_model_example_trains_scores_and_compares(tmp_path):
     assert all(0 <= step["progress"] <= 1 for record in records for step in record["steps"])
 
 
+def test_policy_example_trains_two_rewards_and_compares_them(tmp_path):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    arguments = [sys.executable, EXAMPLES / "03_train_policy.py", tmp_path, "0.02"]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True, env=environment)
+    assert " 8 tasks to train on, 48 held out" in done.stdout
+    for name, folder in (("progress rewards", "progrm-lcs"), ("outcome rewards", "orm")):
+        row = next(line for line in done.stdout.splitlines() if line.startswith(name))
+        records = [orjson.loads(line) for line in (tmp_path / folder / "metrics.jsonl").read_bytes().splitlines()]
+        judged = [record["evaluation"]["success"] for record in records if "evaluation" in record]
+        assert row.split()[2:] == [f"{judged[0]:.1%}", f"{judged[-1]:.1%}"]
+        assert (tmp_path / folder / "actor" / "model.safetensors").exists()
+    assert (tmp_path / "success.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_bundled_actor_does_tasks_that_it_has_seen_and_knows_every_word():
+    pytest.importorskip("torch")
+    from progrm_fast.envs import gui
+    from progrm_fast.trainer.actor import Actor, ActorConfig
+    from progrm_fast.trainer.rollout import EpisodeSpec, Rollouts, success_rate
+
+    actor = Actor.load(EXAMPLES / "data" / "phone_actor", ActorConfig())
+    assert set(gui.vocabulary()) <= set(actor.tokenizer.get_vocab())
+    held_out = [spec.task_id for spec in gui.tasks("test") if spec.template in ("note_new", "message_send")]
+    specs = [EpisodeSpec(name, 0) for name in held_out]
+    episodes = Rollouts(lambda: gui.PhoneEnv("test"), 16, 15).run(actor, specs, temperature=None)
+    assert success_rate(episodes) > 0.7
+
+
 def test_python_blocks_of_the_readme_run(tmp_path, monkeypatch, capsys):
     torch = pytest.importorskip("torch")
     (tmp_path / "examples").symlink_to(EXAMPLES)
