@@ -7,6 +7,7 @@ number, ``delete # 2``. What was written is put back into the environment's form
 
 from __future__ import annotations
 
+import functools
 import re
 
 from progrm_fast.envs.recording import Line, lines_of, named_action
@@ -17,31 +18,32 @@ NOTHING = "NONE"
 _BREAKS = re.compile(r"""(["(),;!?]|[.'](?=\s|$))""")
 
 
+@functools.lru_cache(maxsize=4096)  # the same few labels, again and again
 def spaced(text: str) -> str:
     """Return the text with its punctuation as words of their own, so that a word is one word everywhere."""
     return " ".join(_BREAKS.sub(r" \1 ", text).split())
 
 
-def _named(lines: list[Line]) -> list[tuple[str, Line]]:
-    """Return the elements that can be acted on, under names that are unique on the screen."""
-    taken: set[str] = set()
-    named = []
+@functools.lru_cache(maxsize=512)  # a screen is told, then an action on it, then the command is looked up
+def _read(screen: str) -> tuple[str, tuple[Line, ...], dict[str, Line]]:
+    """Return title, elements, and those that can be acted on under names that are unique on the screen."""
+    title, lines = lines_of(screen)
+    named: dict[str, Line] = {}
     for line in lines:
         if line.kind != "text":
             label = spaced(line.label)
             name, n = label, 1
-            while name in taken:
+            while name in named:
                 n += 1
                 name = f"{label} # {n}"
-            taken.add(name)
-            named.append((name, line))
-    return named
+            named[name] = line
+    return title, tuple(lines), named
 
 
 def told_screen(screen: str) -> str:
     """Return a screen as the actor reads it: title, then class, name and content of each element."""
-    title, lines = lines_of(screen)
-    names = {line.id: name for name, line in _named(lines)}
+    title, lines, named = _read(screen)
+    names = {line.id: name for name, line in named.items()}
     told = [f"# {spaced(title)}"]
     for line in lines:
         name = names.get(line.id, spaced(line.text))
@@ -58,7 +60,7 @@ def told_action(screen: str, command: str) -> str:
     if action["type"] not in ("click", "input"):
         return " ".join(command.split())
     number = command.split()[1]
-    name = next(name for name, line in _named(lines_of(screen)[1]) if line.id == number)
+    name = next(name for name, line in _read(screen)[2].items() if line.id == number)
     return f"INPUT {name} : {action['text']}" if action["type"] == "input" else f"CLICK {name}"
 
 
@@ -68,7 +70,7 @@ def command_of(screen: str, told: str) -> str:
     if verb not in ("CLICK", "INPUT"):
         return told.strip()
     name, colon, text = rest.partition(" : ") if verb == "INPUT" else (rest, "", "")
-    for known, line in _named(lines_of(screen)[1]):
-        if known == name.strip() and (line.kind == "field") == (verb == "INPUT"):
-            return f"INPUT {line.id} {text}" if colon else f"CLICK {line.id}"
+    line = _read(screen)[2].get(name.strip())
+    if line is not None and (line.kind == "field") == (verb == "INPUT"):
+        return f"INPUT {line.id} {text}" if colon else f"CLICK {line.id}"
     return f"{NOTHING} {told.strip()}"
