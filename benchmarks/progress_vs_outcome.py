@@ -22,7 +22,8 @@ its picture anew.
 
 Success is that of the policy as it was trained, its actions drawn at temperature 1; ``greedy`` in the record is the
 same actor taking its most probable action. Intervals: 95 %, percentile bootstrap that draws seeds and, for all seeds
-alike, instances of each template (two-way, crossed).
+alike, instances of each template (two-way, crossed). ``gap``: how far a method is above another, seed by seed and task
+by task, with the same bootstrap.
 """
 
 from __future__ import annotations
@@ -209,17 +210,22 @@ def interval(results: list[dict], rng: np.random.Generator) -> tuple[float, list
     return float(np.nanmean(table)), [float(low), float(high)]
 
 
-def summary(results: dict[str, list[dict]]) -> dict[str, dict]:
-    """Return the record: seeds, success of each, mean, interval, curve and CPU seconds of each method."""
-    rng = np.random.default_rng(0)
+def summary(results: dict[str, list[dict]], reference: str) -> dict[str, dict]:
+    """Return the record: of each method its successes, their mean and interval, and how far it is from a reference."""
     record = {}
     for method, ones in results.items():
-        mean, ci95 = interval(ones, rng)
+        mean, ci95 = interval(ones, np.random.default_rng(0))
+        gaps = [
+            {"tasks": {name: value - other["tasks"][name] for name, value in one["tasks"].items()}}
+            for one, other in zip(ones, results[reference], strict=True)
+        ]
+        gap, gap_ci95 = interval(gaps, np.random.default_rng(0))
         record[method] = {
             "seeds": [one["seed"] for one in ones],
             "success": [one["success"] for one in ones],
             "mean": mean,
             "ci95": ci95,
+            "gap": {"from": reference, "mean": gap, "ci95": gap_ci95},
             "greedy": float(np.mean([one["greedy"] for one in ones])),
             "curves": [one["curve"] for one in ones],
             "cpu_s": float(np.mean([one["cpu_s"] for one in ones])),
@@ -286,7 +292,9 @@ def run(arguments: argparse.Namespace) -> None:
             one = future.result()
             results[name].append(one)
             print(f"seed {seed}: {name} {one['success']:.3f} ({one['cpu_s']:.0f} s of CPU)", flush=True)
-    record = summary({name: ones for name, ones in results.items() if ones})
+    results = {name: ones for name, ones in results.items() if ones}
+    reference = next(name for name in ("progrm-lcs" if arguments.ablations else "orm", "sft") if name in results)
+    record = summary(results, reference)
     print(success_table(record))
     if arguments.split == "test" and not overrides:
         name = COMPARISONS[arguments.ablations]

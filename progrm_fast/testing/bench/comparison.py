@@ -1,8 +1,8 @@
 """Table and picture of a comparison of training methods: success with its interval, and curves over iterations.
 
-A record maps each method to ``seeds``, ``success`` (one a seed), ``mean``, ``ci95``, ``greedy``, ``cpu_s`` and
-``curves`` (one a seed, pairs of iteration and success; empty where nothing was reinforced); ``about`` says where and
-with what options it was made.
+A record maps each method to ``seeds``, ``success`` (one a seed), ``mean``, ``ci95``, ``gap`` (``from`` another method:
+``mean`` and ``ci95`` of the paired difference), ``greedy``, ``cpu_s`` and ``curves`` (one a seed, pairs of iteration
+and success; empty where nothing was reinforced); ``about`` says where and with what options it was made.
 """
 
 from __future__ import annotations
@@ -30,12 +30,18 @@ def read_comparison(path: Path) -> Comparison:
 
 def success_table(record: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the methods as rows of Markdown."""
-    lines = ["| method | success | 95 % | greedy | seeds | CPU s a seed |", "|---|---|---|---|---|---|"]
-    lines += [
-        f"| {method} | {one['mean']:.3f} | {one['ci95'][0]:.3f} to {one['ci95'][1]:.3f} | {one['greedy']:.3f} "
-        f"| {len(one['seeds'])} | {one['cpu_s']:.0f} |"
-        for method, one in record.items()
+    reference = next(iter(record.values()))["gap"]["from"]
+    lines = [
+        f"| method | success | 95 % | above `{reference}`, paired | greedy | seeds | CPU s a seed |",
+        "|---|---|---|---|---|---|---|",
     ]
+    for method, one in record.items():
+        low, high = one["gap"]["ci95"]
+        gap = "" if method == reference else f"{one['gap']['mean']:+.3f} ({low:+.3f} to {high:+.3f})"
+        lines.append(
+            f"| {method} | {one['mean']:.3f} | {one['ci95'][0]:.3f} to {one['ci95'][1]:.3f} | {gap} "
+            f"| {one['greedy']:.3f} | {len(one['seeds'])} | {one['cpu_s']:.0f} |"
+        )
     return "\n".join(lines)
 
 
