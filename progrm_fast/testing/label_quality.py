@@ -77,15 +77,20 @@ def judge(
             n_true + int(true.sum()),
         )
     return Quality(
-        float(np.mean(error[True] + error[False])),
-        float(np.mean(error[True])),
-        float(np.mean(error[False])),
+        _mean(error[True] + error[False]),
+        _mean(error[True]),
+        _mean(error[False]),
         2 * n_hit / max(n_said + n_true, 1),
-        float(np.mean(correlation[True] + correlation[False])),
-        float(np.mean(correlation[True])),
-        float(np.mean(correlation[False])),
-        float(np.mean(over)),
+        _mean(correlation[True] + correlation[False]),
+        _mean(correlation[True]),
+        _mean(correlation[False]),
+        _mean(over),
     )
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Return NaN where there is nothing to take a mean of: no run of that outcome."""
+    return float(np.mean(values)) if values else float("nan")
 
 
 def time_of(run: Trajectory) -> Values:
