@@ -9,6 +9,7 @@ actions.
 
 from __future__ import annotations
 
+import string
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,9 @@ _TOKENIZER = "tokenizer"
 VERBS = ("CLICK", "INPUT", "SCROLL", "BACK", "ANSWER", "DOWN", "UP", "NONE")
 CLASSES = ("button", "field", "item", "link", "option", "switch", "tab", "text")
 NUMBERS = tuple("23456789")  # of elements that share a name
+_SIGNS = tuple(sign for sign in string.printable if not sign.isspace())
+_INSIDE = "##"  # in front of a sign that goes on with a word
+_LONGEST_SPELLED = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +93,30 @@ class TokenBatch:
     answer_mask: torch.Tensor
 
 
-def word_tokenizer(texts: Iterable[str]) -> Any:
-    """Make a tokenizer of the words of these texts, split at white space, case kept; others become ``<unk>``."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
+def word_tokenizer(texts: Iterable[str], *, spell: bool = False) -> Any:
+    """Make a tokenizer of the words of these texts, split at white space, case kept.
+
+    Other words become ``<unk>``; with ``spell``, those of printable ASCII that are not too long are spelled, one token
+    a sign (or a known word that they begin with), so that they can be read and written too.
+    """
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
     words = {word for text in texts for word in spaced(text).split()}
     words |= {GOAL, PAST, SCREEN, ACTION, ";", ":", "#", *VERBS, *CLASSES, *NUMBERS}
+    if spell:
+        words |= set(_SIGNS) | {_INSIDE + sign for sign in _SIGNS}
     names = [UNKNOWN, PADDING, END, *sorted(words - {UNKNOWN, PADDING, END})]
-    tokenizer: Any = Tokenizer(models.WordLevel({word: i for i, word in enumerate(names)}, unk_token=UNKNOWN))
+    numbers = {word: i for i, word in enumerate(names)}
+    tokenizer: Any = Tokenizer(
+        models.WordPiece(
+            numbers, unk_token=UNKNOWN, continuing_subword_prefix=_INSIDE, max_input_chars_per_word=_LONGEST_SPELLED
+        )
+        if spell
+        else models.WordLevel(numbers, unk_token=UNKNOWN)
+    )
+    if spell:
+        tokenizer.decoder = decoders.WordPiece(prefix=_INSIDE, cleanup=False)
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, unk_token=UNKNOWN, pad_token=PADDING, eos_token=END, padding_side="left"
@@ -314,7 +333,9 @@ class Actor(torch.nn.Module):
         return cls(model, tokenizer, config)
 
 
-def build_actor(words: Iterable[str], config: ActorConfig, *, seed: int, **options: Any) -> Actor:
+def build_actor(
+    words: Iterable[str], config: ActorConfig, *, seed: int, spell: bool = False, **options: Any
+) -> Actor:
     """Build a small Qwen2 with random weights and a tokenizer of these words.
 
     Parameters
@@ -323,12 +344,14 @@ def build_actor(words: Iterable[str], config: ActorConfig, *, seed: int, **optio
         Texts whose words the actor can read and write.
     config : ActorConfig
     seed : int
+    spell : bool
+        Other words too, sign by sign.
     **options
         Of ``transformers.Qwen2Config``.
     """
     from progrm_fast.reward_model.tiny import tiny_qwen2
 
-    tokenizer = word_tokenizer(words)
+    tokenizer = word_tokenizer(words, spell=spell)
     return Actor(tiny_qwen2(len(tokenizer), seed=seed, language_model=True, **options), tokenizer, config)
 
 

@@ -78,6 +78,9 @@ class ActorSection:
     init : float
         Standard deviation of its first weights: at the usual 0.02 a model this narrow attends to everything alike, and
         learns to point at a part of the screen only late.
+    spell_below : int
+        The small one spells words that fewer demonstrations than this hold, sign by sign, so that it can copy a
+        password that it has never seen; 0: it has no word that the demonstrations lack.
     history, max_prompt_tokens, max_answer_tokens
         See ``progrm_fast.trainer.actor.ActorConfig``.
     """
@@ -88,6 +91,7 @@ class ActorSection:
     heads: int = 4
     intermediate_size: int = 192
     init: float = 0.1
+    spell_below: int = 0
     history: int = 4
     max_prompt_tokens: int = 256
     max_answer_tokens: int = 12
@@ -264,7 +268,7 @@ class RunConfig:
 _LEAST: dict[str, float] = {
     "seed": 0, "env.popup_rate": 0, "env.distractors": 0, "env.max_steps": 1,
     "actor.hidden_size": 1, "actor.layers": 1, "actor.heads": 1, "actor.intermediate_size": 1, "actor.init": 0,
-    "actor.history": 0,
+    "actor.spell_below": 0, "actor.history": 0,
     "actor.max_prompt_tokens": 8, "actor.max_answer_tokens": 2, "demos.per_task": 0, "demos.noise": 0,
     "sft.steps": 0, "sft.batch_size": 1, "sft.learning_rate": 0, "sft.warmup": 0, "sft.weight_decay": 0,
     "sft.max_grad_norm": 0, "sft.checkpoint_steps": 0, "reward.demo_runs": 0, "reward.actor_runs": 0,

@@ -78,8 +78,8 @@ def told(run: Trajectory, labels: Sequence[float] | Values | None = None) -> Tra
 
 
 def _marks(goal: str) -> dict[str, str]:
-    """Return the mark of each word of the goal, by its first place."""
-    words = spaced(goal).split()
+    """Return the mark of each word of the goal, by its first place; punctuation is neither marked nor a mark."""
+    words = [word for word in spaced(goal).split() if any(sign.isalnum() for sign in word)]
     marks: dict[str, str] = {}
     for before, word in zip(["", *words], words, strict=False):
         marks.setdefault(word, _MARK + before)

@@ -23,6 +23,7 @@ import os
 import random
 import shutil
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +49,7 @@ from progrm_fast.trainer.metrics_log import MetricsLog
 from progrm_fast.trainer.rewards import EpisodeReward, read_runs, refresh_reward, train_reward, write_runs
 from progrm_fast.trainer.rollout import Episode, EpisodeSpec, Rollouts
 from progrm_fast.trainer.runs import diverged, optimizer_of, resume_state
+from progrm_fast.trainer.screens import spaced
 from progrm_fast.trainer.sft import sft_examples, train_sft
 from progrm_fast.trainer.tasks import TaskSource, open_tasks
 from progrm_fast.trainer.update import (
@@ -137,9 +139,10 @@ def start_actor(
         actor = Actor.load(section.path, reading)
     else:
         actor = build_actor(
-            [*source.words(), *_texts(runs)],
+            [*source.words(), *_words(runs, section.spell_below)],
             reading,
             seed=config.seed,
+            spell=section.spell_below > 0,
             hidden_size=section.hidden_size,
             num_hidden_layers=section.layers,
             num_attention_heads=section.heads,
@@ -164,13 +167,20 @@ def start_actor(
     return actor.eval()
 
 
-def _texts(runs: Sequence[Trajectory]) -> Iterator[str]:
-    """Return what an actor has to read and write: an environment may not know all its words beforehand."""
+def _words(runs: Sequence[Trajectory], least: int) -> list[str]:
+    """Return the words that at least so many runs hold: an environment may not know all its words beforehand."""
+    count: Counter[str] = Counter()
     for run in runs:
-        yield run.goal
-        for step in run.steps:
-            yield str(step["observation"])
-            yield str(step["command"])
+        count.update({word for text in _texts(run) for word in spaced(text).split()})
+    return [word for word, n in count.items() if n >= least]
+
+
+def _texts(run: Trajectory) -> Iterator[str]:
+    """Return what an actor has to read and write in a run."""
+    yield run.goal
+    for step in run.steps:
+        yield str(step["observation"])
+        yield str(step["command"])
 
 
 def reading_of(section: ActorSection) -> ActorConfig:

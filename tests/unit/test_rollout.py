@@ -9,9 +9,15 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("gymnasium")
 
+from progrm_fast.envs.recording import named_action  # noqa: E402
 from progrm_fast.io.files import FileError  # noqa: E402
+from progrm_fast.records import Trajectory  # noqa: E402
 from progrm_fast.trainer.actor import Actor, ActorConfig, build_actor  # noqa: E402
+from progrm_fast.trainer.config import config_from_mapping  # noqa: E402
+from progrm_fast.trainer.rewards import write_runs  # noqa: E402
 from progrm_fast.trainer.rollout import EpisodeSpec, Rollouts, replay_prompts, success_rate  # noqa: E402
+from progrm_fast.trainer.tasks import TaskSource  # noqa: E402
+from progrm_fast.trainer.train_policy import start_actor  # noqa: E402
 
 SCREEN = "# mail\n4 button compose\n5 item ann dinner\n6 field to : bob\n7 text hello"
 WORDS = [
@@ -68,6 +74,33 @@ def test_a_long_prompt_keeps_its_last_word(actor):
         short.decode(short.encode([actor.prompt_text("find it", [], SCREEN)])[0])
         == "goal find it done screen # mail action"
     )
+
+
+def test_words_of_few_demonstrations_are_spelled_also_by_a_saved_actor(tmp_path):
+    steps = [login_step(word) for word in ("ann", "q7X")]
+    path = tmp_path / "runs.jsonl"
+    write_runs(path, [Trajectory(f"r{i}", "login", "type it", True, steps[: i + 1]) for i in range(2)])
+    source = TaskSource(["login"], ["login"], Door, lambda noise: None, list, lambda: None)
+    told = ["INPUT name : ann", "INPUT name : q7X", "CLICK a##b"]
+
+    def tokens(spell_below, folder):
+        small = {"hidden_size": 16, "layers": 1, "heads": 2, "intermediate_size": 16, "spell_below": spell_below}
+        config = config_from_mapping({"actor": small, "demos": {"file": str(path)}, "sft": {"steps": 1}})
+        actor = start_actor(config, source, folder)
+        actor = Actor.load(folder / "sft" / "actor")
+        rows = actor.encode(told)
+        return [actor.tokenizer.convert_ids_to_tokens(row) for row in rows], [actor.decode(row) for row in rows]
+
+    words, texts = tokens(2, tmp_path / "spelled")
+    assert words[:2] == [["INPUT", "name", ":", "ann"], ["INPUT", "name", ":", "q", "##7", "##X"]]
+    assert texts == told
+    assert tokens(0, tmp_path / "whole")[0][1:] == [["INPUT", "name", ":", "q7X"], ["CLICK", "<unk>"]]
+
+
+def login_step(word):
+    screen, command = "# login\n3 field name :", f"INPUT 3 {word}"
+    action = named_action(screen, command)
+    return {"action": action, "command": command, "observation": screen, "result": f"# login\nfield name : {word}"}
 
 
 def test_recorded_and_recomputed_log_probabilities_agree(actor):

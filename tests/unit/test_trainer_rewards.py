@@ -40,6 +40,12 @@ def test_told_marks_words_by_their_place_in_the_goal_and_keeps_the_first_screen_
     }
 
 
+def test_a_quoted_word_is_marked_by_the_word_before_its_quote():
+    steps = [{"action": 'type "q7X", ann', "observation": "#", "result": "# ok"}]
+    run = Trajectory("r", "t", 'Enter the username "ann" and the password "q7X".', None, steps)
+    assert told(run).steps[0]["action"] == 'type " q7X *password " , ann *username'
+
+
 def test_told_takes_actions_that_are_plain_text():
     run = Trajectory("r", "t", "press send", None, [{"action": "click send", "observation": "#", "result": "# ok"}])
     assert told(run).steps[0] == {"action": "click send *press", "observation": "#", "result": "# ok"}
