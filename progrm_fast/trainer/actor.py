@@ -1,7 +1,9 @@
 """The actor: a transformers causal language model that reads goal, past actions and screen, and writes one action.
 
 A prompt is ``goal ... done ... screen ... action``: the goal, the last few actions and the screen, elements by their
-names (see ``screens``). The answer is the action's text and an end token.
+names (see ``screens``). The answer is the action's text and an end token. With a tokenizer that has stand-ins, a word
+that it lacks is read and written as ``<word1>``, ``<word2>``, ... by its first place in the prompt: so an actor copies
+a password that it has never seen.
 
 Left out: pictures, beams, a cache kept from one step to the next (each prompt is read anew, once), grammars for
 actions.
@@ -9,8 +11,7 @@ actions.
 
 from __future__ import annotations
 
-import string
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,9 +36,7 @@ _TOKENIZER = "tokenizer"
 VERBS = ("CLICK", "INPUT", "SCROLL", "BACK", "ANSWER", "DOWN", "UP", "NONE")
 CLASSES = ("button", "field", "item", "link", "option", "switch", "tab", "text")
 NUMBERS = tuple("23456789")  # of elements that share a name
-_SIGNS = tuple(sign for sign in string.printable if not sign.isspace())
-_INSIDE = "##"  # in front of a sign that goes on with a word
-_LONGEST_SPELLED = 12
+STAND_INS = tuple(f"<word{n}>" for n in range(1, 33))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,30 +92,19 @@ class TokenBatch:
     answer_mask: torch.Tensor
 
 
-def word_tokenizer(texts: Iterable[str], *, spell: bool = False) -> Any:
-    """Make a tokenizer of the words of these texts, split at white space, case kept.
+def word_tokenizer(texts: Iterable[str], *, stand_ins: bool = False) -> Any:
+    """Make a tokenizer of the words of these texts, split at white space, case kept; others become ``<unk>``.
 
-    Other words become ``<unk>``; with ``spell``, those of printable ASCII that are not too long are spelled, one token
-    a sign (or a known word that they begin with), so that they can be read and written too.
+    With ``stand_ins`` it has those tokens too, which an actor uses for other words.
     """
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
     words = {word for text in texts for word in spaced(text).split()}
     words |= {GOAL, PAST, SCREEN, ACTION, ";", ":", "#", *VERBS, *CLASSES, *NUMBERS}
-    if spell:
-        words |= set(_SIGNS) | {_INSIDE + sign for sign in _SIGNS}
+    words |= set(STAND_INS) if stand_ins else set()
     names = [UNKNOWN, PADDING, END, *sorted(words - {UNKNOWN, PADDING, END})]
-    numbers = {word: i for i, word in enumerate(names)}
-    tokenizer: Any = Tokenizer(
-        models.WordPiece(
-            numbers, unk_token=UNKNOWN, continuing_subword_prefix=_INSIDE, max_input_chars_per_word=_LONGEST_SPELLED
-        )
-        if spell
-        else models.WordLevel(numbers, unk_token=UNKNOWN)
-    )
-    if spell:
-        tokenizer.decoder = decoders.WordPiece(prefix=_INSIDE, cleanup=False)
+    tokenizer: Any = Tokenizer(models.WordLevel({word: i for i, word in enumerate(names)}, unk_token=UNKNOWN))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, unk_token=UNKNOWN, pad_token=PADDING, eos_token=END, padding_side="left"
@@ -149,6 +137,8 @@ class Actor(torch.nn.Module):
         self.end_id = int(tokenizer.eos_token_id)
         self.pad_id = self.end_id if tokenizer.pad_token_id is None else int(tokenizer.pad_token_id)
         self.value: torch.nn.Linear | None = None
+        known = tokenizer.get_vocab()
+        self._known = frozenset(known) if STAND_INS[0] in known else None
 
     @property
     def device(self) -> torch.device:
@@ -168,20 +158,34 @@ class Actor(torch.nn.Module):
         kept = past[max(0, len(past) - self.config.history) :]
         return f"{GOAL} {spaced(goal)} {PAST} {' ; '.join(kept)} {SCREEN} {told_screen(screen)} {ACTION}"
 
+    def stand_ins(self, prompt: str) -> dict[str, str]:
+        """Return the stand-in of each word of a prompt that has one."""
+        if self._known is None:
+            return {}
+        unknown = dict.fromkeys(word for word in prompt.split() if word not in self._known)
+        return dict(zip(unknown, STAND_INS, strict=False))
+
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the tokens of prompts; the middle of one that is too long is left out."""
-        rows: list[list[int]] = self.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+        stood = [_replaced(text, self.stand_ins(text)) for text in texts]
+        rows: list[list[int]] = self.tokenizer(stood, add_special_tokens=False)["input_ids"]
         limit = self.config.max_prompt_tokens
         return [row if len(row) <= limit else row[: limit - 1] + row[-1:] for row in rows]
 
-    def encode_answers(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the tokens of answers, each with its end."""
+    def encode_answers(self, texts: Sequence[str], prompts: Sequence[str] | None = None) -> list[list[int]]:
+        """Return the tokens of answers, each with its end; those to prompts have the stand-ins of their prompts."""
+        if prompts is not None:
+            texts = [_replaced(text, self.stand_ins(prompt)) for text, prompt in zip(texts, prompts, strict=True)]
         rows: list[list[int]] = self.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
         return [[*row[: self.config.max_answer_tokens - 1], self.end_id] for row in rows]
 
     def decode(self, tokens: Tokens) -> str:
-        """Return the text of an answer."""
+        """Return the text of an answer, stand-ins as they are."""
         return str(self.tokenizer.decode([t for t in tokens if t != self.end_id]))
+
+    def put_back(self, answer: str, prompt: str) -> str:
+        """Return the text of an answer with the words of its prompt in place of their stand-ins."""
+        return _replaced(answer, {stand_in: word for word, stand_in in self.stand_ins(prompt).items()})
 
     def batch(self, prompts: Sequence[Tokens], answers: Sequence[Tokens]) -> TokenBatch:
         """Put prompts and their answers into tensors on the actor's device."""
@@ -334,7 +338,7 @@ class Actor(torch.nn.Module):
 
 
 def build_actor(
-    words: Iterable[str], config: ActorConfig, *, seed: int, spell: bool = False, **options: Any
+    words: Iterable[str], config: ActorConfig, *, seed: int, stand_ins: bool = False, **options: Any
 ) -> Actor:
     """Build a small Qwen2 with random weights and a tokenizer of these words.
 
@@ -344,15 +348,19 @@ def build_actor(
         Texts whose words the actor can read and write.
     config : ActorConfig
     seed : int
-    spell : bool
-        Other words too, sign by sign.
+    stand_ins : bool
+        Other words too, by stand-ins.
     **options
         Of ``transformers.Qwen2Config``.
     """
     from progrm_fast.reward_model.tiny import tiny_qwen2
 
-    tokenizer = word_tokenizer(words, spell=spell)
+    tokenizer = word_tokenizer(words, stand_ins=stand_ins)
     return Actor(tiny_qwen2(len(tokenizer), seed=seed, language_model=True, **options), tokenizer, config)
+
+
+def _replaced(text: str, words: Mapping[str, str]) -> str:
+    return " ".join(words.get(word, word) for word in text.split()) if words else text
 
 
 def _positions(mask: torch.Tensor) -> torch.Tensor:

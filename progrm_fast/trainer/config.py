@@ -78,9 +78,10 @@ class ActorSection:
     init : float
         Standard deviation of its first weights: at the usual 0.02 a model this narrow attends to everything alike, and
         learns to point at a part of the screen only late.
-    spell_below : int
-        The small one spells words that fewer demonstrations than this hold, sign by sign, so that it can copy a
-        password that it has never seen; 0: it has no word that the demonstrations lack.
+    word_share : float
+        The small one knows the words that at least this share of some task's demonstrations hold, and reads and writes
+        others by stand-ins, so that it can copy a password that it has never seen; 0: it knows all words of the
+        demonstrations, and no others.
     history, max_prompt_tokens, max_answer_tokens
         See ``progrm_fast.trainer.actor.ActorConfig``.
     """
@@ -91,7 +92,7 @@ class ActorSection:
     heads: int = 4
     intermediate_size: int = 192
     init: float = 0.1
-    spell_below: int = 0
+    word_share: float = 0.0
     history: int = 4
     max_prompt_tokens: int = 256
     max_answer_tokens: int = 12
@@ -268,7 +269,7 @@ class RunConfig:
 _LEAST: dict[str, float] = {
     "seed": 0, "env.popup_rate": 0, "env.distractors": 0, "env.max_steps": 1,
     "actor.hidden_size": 1, "actor.layers": 1, "actor.heads": 1, "actor.intermediate_size": 1, "actor.init": 0,
-    "actor.spell_below": 0, "actor.history": 0,
+    "actor.word_share": 0, "actor.history": 0,
     "actor.max_prompt_tokens": 8, "actor.max_answer_tokens": 2, "demos.per_task": 0, "demos.noise": 0,
     "sft.steps": 0, "sft.batch_size": 1, "sft.learning_rate": 0, "sft.warmup": 0, "sft.weight_decay": 0,
     "sft.max_grad_norm": 0, "sft.checkpoint_steps": 0, "reward.demo_runs": 0, "reward.actor_runs": 0,
@@ -283,7 +284,7 @@ _LEAST: dict[str, float] = {
     "rl.checkpoint_iterations": 0, "rl.warmup_iterations": 0,
 }  # fmt: skip
 _MOST: dict[str, float] = dict.fromkeys(
-    ("env.popup_rate", "demos.noise", "sft.warmup", "rl.clip", "rl.gamma", "rl.lam"), 1
+    ("env.popup_rate", "actor.word_share", "demos.noise", "sft.warmup", "rl.clip", "rl.gamma", "rl.lam"), 1
 )
 _CHOICES: dict[str, tuple[str, ...]] = {
     "env.name": ("phone", "miniwob"),

@@ -156,8 +156,8 @@ class Rollouts:
             self.seconds["model"] += time.perf_counter() - before
             going: list[_Running] = []
             seen_next: list[dict[str, str]] = []
-            for run, seen, prompt, answer in zip(running, observations, prompts, answers, strict=True):
-                command = command_of(seen["screen"], answer.text)
+            for run, seen, text, prompt, answer in zip(running, observations, texts, prompts, answers, strict=True):
+                command = command_of(seen["screen"], actor.put_back(answer.text, text))
                 stepped = self._step(run, seen["screen"], command)
                 if stepped is None:
                     continue

@@ -59,9 +59,8 @@ def sft_examples(actor: Actor, runs: Sequence[Trajectory]) -> SftExamples:
     ]
     if not pairs:
         raise ValueError("demonstrations: expected at least one successful run to start from, got none")
-    return SftExamples(
-        actor.encode([prompt for prompt, _ in pairs]), actor.encode_answers([text for _, text in pairs])
-    )
+    prompts = [prompt for prompt, _ in pairs]
+    return SftExamples(actor.encode(prompts), actor.encode_answers([text for _, text in pairs], prompts))
 
 
 def train_sft(

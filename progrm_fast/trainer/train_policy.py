@@ -139,10 +139,10 @@ def start_actor(
         actor = Actor.load(section.path, reading)
     else:
         actor = build_actor(
-            [*source.words(), *_words(runs, section.spell_below)],
+            [*source.words(), *_words(runs, section.word_share)],
             reading,
             seed=config.seed,
-            spell=section.spell_below > 0,
+            stand_ins=section.word_share > 0,
             hidden_size=section.hidden_size,
             num_hidden_layers=section.layers,
             num_attention_heads=section.heads,
@@ -167,12 +167,13 @@ def start_actor(
     return actor.eval()
 
 
-def _words(runs: Sequence[Trajectory], least: int) -> list[str]:
-    """Return the words that at least so many runs hold: an environment may not know all its words beforehand."""
-    count: Counter[str] = Counter()
-    for run in runs:
-        count.update({word for text in _texts(run) for word in spaced(text).split()})
-    return [word for word, n in count.items() if n >= least]
+def _words(runs: Sequence[Trajectory], share: float) -> list[str]:
+    """Return the words that at least this share of some task's runs hold: an environment may not list all its words."""
+    n_runs = Counter(run.task_id for run in runs)
+    count = Counter(
+        (run.task_id, word) for run in runs for word in {w for text in _texts(run) for w in spaced(text).split()}
+    )
+    return sorted({word for (task_id, word), n in count.items() if n >= share * n_runs[task_id]})
 
 
 def _texts(run: Trajectory) -> Iterator[str]:

@@ -76,25 +76,34 @@ def test_a_long_prompt_keeps_its_last_word(actor):
     )
 
 
-def test_words_of_few_demonstrations_are_spelled_also_by_a_saved_actor(tmp_path):
-    steps = [login_step(word) for word in ("ann", "q7X")]
+def test_words_of_few_demonstrations_have_stand_ins_also_in_a_saved_actor(tmp_path):
     path = tmp_path / "runs.jsonl"
-    write_runs(path, [Trajectory(f"r{i}", "login", "type it", True, steps[: i + 1]) for i in range(2)])
+    words = ("ann", "q7X", "bob")
+    runs = [
+        Trajectory(str(i), "login", f"type {word} now", True, [login_step(word)]) for i, word in enumerate(words)
+    ]
+    write_runs(path, runs)
     source = TaskSource(["login"], ["login"], Door, lambda noise: None, list, lambda: None)
-    told = ["INPUT name : ann", "INPUT name : q7X", "CLICK a##b"]
+    small = {"hidden_size": 16, "layers": 1, "heads": 2, "intermediate_size": 16, "word_share": 0.5}
+    config = config_from_mapping({"actor": small, "demos": {"file": str(path)}, "sft": {"steps": 1}})
+    start_actor(config, source, tmp_path)
+    actor = Actor.load(tmp_path / "sft" / "actor")
 
-    def tokens(spell_below, folder):
-        small = {"hidden_size": 16, "layers": 1, "heads": 2, "intermediate_size": 16, "spell_below": spell_below}
-        config = config_from_mapping({"actor": small, "demos": {"file": str(path)}, "sft": {"steps": 1}})
-        actor = start_actor(config, source, folder)
-        actor = Actor.load(folder / "sft" / "actor")
-        rows = actor.encode(told)
-        return [actor.tokenizer.convert_ids_to_tokens(row) for row in rows], [actor.decode(row) for row in rows]
+    prompt = actor.prompt_text("type zed now, q7X", ["INPUT name : q7X"], "# login\n3 field name : kim")
+    assert actor.stand_ins(prompt) == {"zed": "<word1>", ",": "<word2>", "q7X": "<word3>", "kim": "<word4>"}
+    assert actor.decode(actor.encode([prompt])[0]) == (
+        "goal type <word1> now <word2> <word3> done INPUT name : <word3> screen # login field name : <word4> action"
+    )
+    (answer,) = actor.encode_answers(["INPUT name : q7X now"], [prompt])
+    assert actor.decode(answer) == "INPUT name : <word3> now"
+    assert actor.put_back("INPUT name : <word3> <word9>", prompt) == "INPUT name : q7X <word9>"
 
-    words, texts = tokens(2, tmp_path / "spelled")
-    assert words[:2] == [["INPUT", "name", ":", "ann"], ["INPUT", "name", ":", "q", "##7", "##X"]]
-    assert texts == told
-    assert tokens(0, tmp_path / "whole")[0][1:] == [["INPUT", "name", ":", "q7X"], ["CLICK", "<unk>"]]
+
+def test_without_stand_ins_other_words_are_unknown(actor):
+    prompt = actor.prompt_text("find zed", [], SCREEN)
+    assert actor.stand_ins(prompt) == {}
+    assert actor.decode(actor.encode([prompt])[0]).startswith("goal find <unk> done")
+    assert actor.put_back("CLICK compose", prompt) == "CLICK compose"
 
 
 def login_step(word):

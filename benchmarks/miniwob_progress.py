@@ -1,0 +1,169 @@
+"""Does RL with progress rewards help in a real browser? An actor before and after, on MiniWoB++ pages in Chromium.
+
+    OMP_NUM_THREADS=1 python benchmarks/miniwob_progress.py --out RUN      # train, judge, record
+    python benchmarks/miniwob_progress.py --page                           # the table in the docs, from the record
+
+One actor for all tasks: demonstrations of a scripted expert who errs, a short supervised start, a reward model on
+labels by recipes (``progrm-lcs``), reinforcement with it. Then the actor of the start and the reinforced one, that of
+the last iteration, act in the same episodes, which neither has seen. Success with its 95 % interval (Clopper-Pearson)
+for each task, with actions drawn at temperature 1, as trained, and (``greedy``) with the most probable ones.
+
+A run that was stopped goes on with the same command. Needs the extras ``train`` and ``browser``, and Chromium.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections import defaultdict
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from progress_vs_outcome import PAGE, RESULTS, machine, with_table
+from scipy.stats import binomtest
+
+from progrm_fast.io.files import atomic_writer
+from progrm_fast.reward_model.model import quiet_transformers
+from progrm_fast.trainer.actor import Actor
+from progrm_fast.trainer.config import RunConfig, config_from_mapping
+from progrm_fast.trainer.rollout import Rollouts
+from progrm_fast.trainer.tasks import open_tasks
+from progrm_fast.trainer.train_policy import evaluate, main, reading_of
+
+NAME = "miniwob_progress"
+RECORD = RESULTS / f"{NAME}.json"
+TASKS = "enter-text,enter-password,login-user,login-user-popup"  # two actions; three; three; three or five
+STAGES = {"sft": "sft/actor", "progrm-lcs": "actor"}  # folders of a run
+EVALUATION = 1_000_000  # added to the seed: episodes of their own
+GREEDY = 4  # for each greedy episode so many drawn ones
+OPTIONS = {
+    "env": {"name": "miniwob", "max_steps": 10},
+    # Names and passwords differ from episode to episode: the actor copies them without knowing them.
+    "actor": {"max_prompt_tokens": 160, "word_share": 0.3},
+    # A clumsy expert and few steps leave the actor a start from which there is something to learn.
+    "demos": {"per_task": 60, "noise": 0.4},
+    "sft": {"steps": 70},
+    "reward": {
+        "demo_runs": 40, "actor_runs": 40, "epochs": 3, "batch_size": 8, "field_tokens": 32, "refresh_iterations": 2,
+    },
+    "rl": {
+        "algorithm": "grpo", "iterations": 15, "tasks": 4, "group": 32, "epochs": 2, "n_envs": 8,
+        "learning_rate": 5e-4, "batch_tokens": 2048, "eval_temperature": 1.0,
+    },
+}  # fmt: skip
+
+
+def run_config(names: list[str], seed: int, overrides: dict[str, dict]) -> RunConfig:
+    options: dict[str, dict] = {name: dict(section) for name, section in OPTIONS.items()}
+    options["env"] |= {"train": names, "test": names}
+    options["reward"]["kind"] = "progrm-lcs"
+    for section, values in overrides.items():
+        options.setdefault(section, {}).update(values)
+    return config_from_mapping({**options, "seed": seed})
+
+
+def judge(place: Path, config: RunConfig, rollouts: Rollouts, names: list[str], episodes: int) -> dict:
+    """Return success for each task, drawn and greedy, of the actor in a folder, or read what was worked out before."""
+    judged = place.parent / f"{place.name}-judged-{episodes}.json"
+    if judged.exists():
+        return json.loads(judged.read_text())
+    actor = Actor.load(place, reading_of(config.actor))
+    found: dict[str, dict] = {name: {} for name in names}
+    for temperature, runs in ((config.rl.temperature, episodes), (0.0, max(1, episodes // GREEDY))):
+        wins: dict[str, list[bool]] = defaultdict(list)
+        seed = config.seed + EVALUATION
+        for name, won in evaluate(actor, rollouts, names, runs=runs, seed=seed, temperature=temperature):
+            wins[name].append(won)
+        for name in names:
+            found[name] |= share(wins[name]) if temperature else {"greedy": share(wins[name])["mean"]}
+    with atomic_writer(judged) as stream:
+        stream.write(json.dumps(found).encode())
+    return found
+
+
+def share(wins: list[bool]) -> dict[str, object]:
+    """Return the share of wins and its 95 % interval."""
+    interval = binomtest(sum(wins), len(wins)).proportion_ci(0.95, "exact")
+    return {"mean": sum(wins) / len(wins), "ci95": [interval.low, interval.high], "episodes": len(wins)}
+
+
+def run(arguments: argparse.Namespace) -> None:
+    torch.set_num_threads(1)
+    quiet_transformers()
+    names = arguments.tasks.split(",")
+    overrides: dict[str, dict] = {}
+    for item in arguments.set:
+        option, _, value = item.partition("=")
+        section, _, option = option.partition(".")
+        overrides.setdefault(section, {})[option] = json.loads(value)
+    config = run_config(names, arguments.seed, overrides)
+    folder = Path(arguments.out)
+    started = time.perf_counter()
+    resumed = (folder / "config.json").exists()
+    main(config, folder, resume=resumed, progress_bar=True)
+    trained = time.perf_counter() - started
+    source = open_tasks(config.env)
+    rollouts = Rollouts(source.make_env, config.rl.n_envs, config.env.max_steps)
+    try:
+        judged = {
+            stage: judge(folder / place, config, rollouts, source.test, arguments.episodes)
+            for stage, place in STAGES.items()
+        }
+    finally:
+        source.close()
+    success = {name: {stage: judged[stage][name] for stage in STAGES} for name in source.test}
+    print(table(success))
+    about = {
+        **machine(),
+        "miniwob": version("miniwob"),
+        "playwright": version("playwright"),
+        "seed": config.seed,
+        "training_s": None if resumed else round(trained),
+        "judging_s": round(time.perf_counter() - started - trained),
+        "options": config.to_json(),
+    }
+    with atomic_writer(Path(arguments.json)) as stream:
+        stream.write((json.dumps({"success": success, "about": about}, indent=1) + "\n").encode())
+    print(f"wrote {arguments.json}")
+
+
+def table(success: dict[str, dict[str, dict]]) -> str:
+    lines = [
+        "| task | after the supervised start | 95 % | reinforced | 95 % | greedy, before and after |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, ones in success.items():
+        cells = [f"{one['mean']:.2f} | {one['ci95'][0]:.2f} to {one['ci95'][1]:.2f}" for one in ones.values()]
+        greedy = " to ".join(f"{one['greedy']:.2f}" for one in ones.values())
+        lines.append(f"| `{name}` | {' | '.join(cells)} | {greedy} |")
+    return "\n".join(lines)
+
+
+def publish() -> None:
+    """Put the table of the record into its block of docs/training.md."""
+    success = json.loads(RECORD.read_text())["success"]
+    text = with_table(PAGE.read_text(), NAME, table(success))
+    with atomic_writer(PAGE) as stream:
+        stream.write(text.encode())
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", help="folder of the run")
+    parser.add_argument("--page", action="store_true", help="only make the table in docs/training.md anew")
+    parser.add_argument("--tasks", default=TASKS)
+    parser.add_argument("--episodes", type=int, default=200, help="to judge an actor at a task (default 200)")
+    parser.add_argument("--seed", type=int, default=1000, help="one not used in tuning (default 1000)")
+    parser.add_argument("--json", default=str(RECORD), help="where the record goes")
+    parser.add_argument("--set", action="append", default=[], metavar="SECTION.OPTION=JSON")
+    arguments = parser.parse_args()
+    if not (arguments.out or arguments.page):
+        parser.error("expected --out with a folder for the run")
+    return arguments
+
+
+if __name__ == "__main__":
+    given = parse()
+    publish() if given.page else run(given)
