@@ -1,14 +1,14 @@
 """Does RL with progress rewards help in a real browser? An actor before and after, on MiniWoB++ pages in Chromium.
 
     OMP_NUM_THREADS=1 python benchmarks/miniwob_progress.py --out RUN      # train, judge, record
-    python benchmarks/miniwob_progress.py --page                           # the table in the docs, from the record
 
 One actor for all tasks: demonstrations of a scripted expert who errs, a short supervised start, a reward model on
 labels by recipes (``progrm-lcs``), reinforcement with it. Then the actor of the start and the reinforced one, that of
 the last iteration, act in the same episodes, which neither has seen. Success with its 95 % interval (Clopper-Pearson)
 for each task, with actions drawn at temperature 1, as trained, and (``greedy``) with the most probable ones.
 
-A run that was stopped goes on with the same command. Needs the extras ``train`` and ``browser``, and Chromium.
+A run that was stopped goes on with the same command; `make results` puts the record into the docs. Needs the extras
+``train`` and ``browser``, and Chromium.
 """
 
 from __future__ import annotations
@@ -21,19 +21,18 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
-from progress_vs_outcome import PAGE, RESULTS, machine, with_table
+from progress_vs_outcome import RESULTS, machine
 from scipy.stats import binomtest
 
 from progrm_fast.io.files import atomic_writer
 from progrm_fast.reward_model.model import quiet_transformers
+from progrm_fast.testing.bench.comparison import BROWSER, before_and_after_table
 from progrm_fast.trainer.actor import Actor
 from progrm_fast.trainer.config import RunConfig, config_from_mapping
 from progrm_fast.trainer.rollout import Rollouts
 from progrm_fast.trainer.tasks import open_tasks
 from progrm_fast.trainer.train_policy import evaluate, main, reading_of
 
-NAME = "miniwob_progress"
-RECORD = RESULTS / f"{NAME}.json"
 TASKS = "enter-text,enter-password,login-user,login-user-popup"  # two actions; three; three; three or five
 STAGES = {"sft": "sft/actor", "progrm-lcs": "actor"}  # folders of a run
 EVALUATION = 1_000_000  # added to the seed: episodes of their own
@@ -114,7 +113,7 @@ def run(arguments: argparse.Namespace) -> None:
     finally:
         source.close()
     success = {name: {stage: judged[stage][name] for stage in STAGES} for name in source.test}
-    print(table(success))
+    print(before_and_after_table(success))
     about = {
         **machine(),
         "miniwob": version("miniwob"),
@@ -129,41 +128,16 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"wrote {arguments.json}")
 
 
-def table(success: dict[str, dict[str, dict]]) -> str:
-    lines = [
-        "| task | after the supervised start | 95 % | reinforced | 95 % | greedy, before and after |",
-        "|---|---|---|---|---|---|",
-    ]
-    for name, ones in success.items():
-        cells = [f"{one['mean']:.2f} | {one['ci95'][0]:.2f} to {one['ci95'][1]:.2f}" for one in ones.values()]
-        greedy = " to ".join(f"{one['greedy']:.2f}" for one in ones.values())
-        lines.append(f"| `{name}` | {' | '.join(cells)} | {greedy} |")
-    return "\n".join(lines)
-
-
-def publish() -> None:
-    """Put the table of the record into its block of docs/training.md."""
-    success = json.loads(RECORD.read_text())["success"]
-    text = with_table(PAGE.read_text(), NAME, table(success))
-    with atomic_writer(PAGE) as stream:
-        stream.write(text.encode())
-
-
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", help="folder of the run")
-    parser.add_argument("--page", action="store_true", help="only make the table in docs/training.md anew")
+    parser.add_argument("--out", required=True, help="folder of the run")
     parser.add_argument("--tasks", default=TASKS)
     parser.add_argument("--episodes", type=int, default=200, help="to judge an actor at a task (default 200)")
     parser.add_argument("--seed", type=int, default=1000, help="one not used in tuning (default 1000)")
-    parser.add_argument("--json", default=str(RECORD), help="where the record goes")
+    parser.add_argument("--json", default=str(RESULTS / f"{BROWSER}.json"), help="where the record goes")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.OPTION=JSON")
-    arguments = parser.parse_args()
-    if not (arguments.out or arguments.page):
-        parser.error("expected --out with a folder for the run")
-    return arguments
+    return parser.parse_args()
 
 
 if __name__ == "__main__":
-    given = parse()
-    publish() if given.page else run(given)
+    run(parse())

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from progrm_fast.io.files import atomic_writer
-from progrm_fast.testing.bench.comparison import COMPARISONS, draw_comparison, read_comparison, success_table
+from progrm_fast.testing.bench.comparison import (
+    BROWSER,
+    COMPARISONS,
+    before_and_after_table,
+    draw_comparison,
+    read_comparison,
+    success_table,
+)
 from progrm_fast.testing.bench.pictures import draw, stamp
 from progrm_fast.testing.bench.records import digest
 from progrm_fast.testing.bench.results import BLOCKS, kernel_block, page, read_records, record_paths, with_block
@@ -26,6 +34,10 @@ def texts() -> dict[Path, str]:
     made[training] = training.read_text()
     for name, path in comparisons().items():
         made[training] = with_block(made[training], name, success_table(read_comparison(path)))
+    browser = RECORDS / f"{BROWSER}.json"
+    if browser.exists():
+        table = before_and_after_table(json.loads(browser.read_text())["success"])
+        made[training] = with_block(made[training], BROWSER, table)
     return made
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from progrm_fast.testing.bench.comparison import draw_comparison, success_table
+from progrm_fast.testing.bench.comparison import before_and_after_table, draw_comparison, success_table
 from progrm_fast.testing.bench.results import with_block
 
 
@@ -32,6 +32,13 @@ def test_each_method_is_a_row_with_its_gap_from_the_reference():
     assert rows[0] == "| sft | 0.200 | 0.100 to 0.300 | -0.100 (-0.150 to -0.050) | 0.500 | 2 | 12 |"
     assert rows[1].split("|")[4].strip() == ""
     assert rows[2].startswith("| progrm-lcs | 0.400 | 0.300 to 0.500 | +0.100 (+0.050 to +0.150) |")
+
+
+def test_each_task_is_a_row_with_its_success_before_and_after():
+    before = {"mean": 0.25, "ci95": [0.2, 0.31], "greedy": 0.4}
+    after = {"mean": 0.75, "ci95": [0.69, 0.8], "greedy": 0.9}
+    table = before_and_after_table({"login-user": {"sft": before, "progrm-lcs": after}})
+    assert table.splitlines()[2] == "| `login-user` | 0.25 | 0.20 to 0.31 | 0.75 | 0.69 to 0.80 | 0.40 to 0.90 |"
 
 
 def test_picture_shows_curves_of_what_was_reinforced_and_is_the_same_twice(tmp_path):

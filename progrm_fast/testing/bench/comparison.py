@@ -16,9 +16,17 @@ import numpy as np
 
 from progrm_fast.io.files import atomic_writer
 
-__all__ = ["COMPARISONS", "draw_comparison", "read_comparison", "success_table"]
+__all__ = [
+    "BROWSER",
+    "COMPARISONS",
+    "before_and_after_table",
+    "draw_comparison",
+    "read_comparison",
+    "success_table",
+]
 
 COMPARISONS = ("progress_vs_outcome", "progress_ablations")  # names of records, of blocks in docs and of pictures
+BROWSER = "miniwob_progress"  # a record, and a block in docs
 
 Comparison = dict[str, dict[str, Any]]
 
@@ -42,6 +50,22 @@ def success_table(record: Mapping[str, Mapping[str, Any]]) -> str:
             f"| {method} | {one['mean']:.3f} | {one['ci95'][0]:.3f} to {one['ci95'][1]:.3f} | {gap} "
             f"| {one['greedy']:.3f} | {len(one['seeds'])} | {one['cpu_s']:.0f} |"
         )
+    return "\n".join(lines)
+
+
+def before_and_after_table(success: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
+    """Return the tasks as rows of Markdown.
+
+    ``success`` maps each task to two stages of an actor, before and after, with ``mean``, ``ci95`` and ``greedy``.
+    """
+    lines = [
+        "| task | after the supervised start | 95 % | reinforced | 95 % | greedy, before and after |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, stages in success.items():
+        cells = [f"{one['mean']:.2f} | {one['ci95'][0]:.2f} to {one['ci95'][1]:.2f}" for one in stages.values()]
+        greedy = " to ".join(f"{one['greedy']:.2f}" for one in stages.values())
+        lines.append(f"| `{name}` | {' | '.join(cells)} | {greedy} |")
     return "\n".join(lines)
 
 
