@@ -6,6 +6,7 @@ text, never by their changing ids: that is what makes the steps of two runs comp
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
@@ -43,8 +44,14 @@ class Line(NamedTuple):
 
 def lines_of(screen: str) -> tuple[str, list[Line]]:
     """Return a screen's title and elements."""
+    title, lines = _lines(screen)
+    return title, list(lines)
+
+
+@functools.lru_cache(maxsize=512)  # a screen is read for the policy, for the action on it, and for the record
+def _lines(screen: str) -> tuple[str, tuple[Line, ...]]:
     title, *rest = screen.split("\n")
-    return title.removeprefix("# "), [Line(*(*line.split(" ", 2), "")[:3]) for line in rest]
+    return title.removeprefix("# "), tuple(Line(*(*line.split(" ", 2), "")[:3]) for line in rest)
 
 
 def without_ids(screen: str) -> str:
@@ -62,7 +69,7 @@ def named_action(screen: str, action: str) -> dict[str, Any]:
     number, _, text = rest.strip().partition(" ")
     text = " ".join(text.split())
     if verb in ("CLICK", "INPUT"):
-        line = next((line for line in lines_of(screen)[1] if line.id == number), None)
+        line = next((line for line in _lines(screen)[1] if line.id == number), None)
         if line is not None and line.kind != "text":
             target = {"class": line.kind, "text": line.label}
             if verb == "CLICK" and not text and line.kind != "field":

@@ -471,16 +471,14 @@ def _iterate(
 
 def _specs(config: RunConfig, names: Sequence[str], iteration: int) -> list[EpisodeSpec]:
     """Return the episodes of an iteration: tasks without repetition until all had their turn, each ``group`` times."""
-    n = config.rl.tasks
-    chosen = []
-    for k in range(iteration * n, (iteration + 1) * n):
-        turn, place = divmod(k, len(names))
-        order = list(range(len(names)))
-        random.Random(_seed(config.seed, _TASKS, turn)).shuffle(order)
-        chosen.append((k, names[order[place]]))
+    numbers = range(iteration * config.rl.tasks, (iteration + 1) * config.rl.tasks)
+    orders = {}
+    for turn in {k // len(names) for k in numbers}:
+        orders[turn] = list(names)
+        random.Random(_seed(config.seed, _TASKS, turn)).shuffle(orders[turn])
     return [
-        EpisodeSpec(name, _seed(config.seed, _EPISODES, k, member))
-        for k, name in chosen
+        EpisodeSpec(orders[k // len(names)][k % len(names)], _seed(config.seed, _EPISODES, k, member))
+        for k in numbers
         for member in range(config.rl.group)
     ]
 
