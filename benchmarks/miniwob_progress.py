@@ -21,7 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
-from progress_vs_outcome import RESULTS, machine
+from progress_vs_outcome import RESULTS, machine, overrides_of
 from scipy.stats import binomtest
 
 from progrm_fast.io.files import atomic_writer
@@ -92,12 +92,7 @@ def run(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     quiet_transformers()
     names = arguments.tasks.split(",")
-    overrides: dict[str, dict] = {}
-    for item in arguments.set:
-        option, _, value = item.partition("=")
-        section, _, option = option.partition(".")
-        overrides.setdefault(section, {})[option] = json.loads(value)
-    config = run_config(names, arguments.seed, overrides)
+    config = run_config(names, arguments.seed, overrides_of(arguments.set))
     folder = Path(arguments.out)
     started = time.perf_counter()
     resumed = (folder / "config.json").exists()

@@ -247,6 +247,16 @@ def machine() -> dict[str, object]:
     }
 
 
+def overrides_of(items: list[str]) -> dict[str, dict]:
+    """Return options by section, from SECTION.OPTION=JSON."""
+    overrides: dict[str, dict] = {}
+    for item in items:
+        name, _, value = item.partition("=")
+        section, _, option = name.partition(".")
+        overrides.setdefault(section, {})[option] = json.loads(value)
+    return overrides
+
+
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", required=True, help="folder of the runs")
@@ -262,11 +272,7 @@ def parse() -> argparse.Namespace:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    overrides: dict[str, dict] = {}
-    for item in arguments.set:
-        name, _, value = item.partition("=")
-        section, _, option = name.partition(".")
-        overrides.setdefault(section, {})[option] = json.loads(value)
+    overrides = overrides_of(arguments.set)
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
     wanted = arguments.methods.split(",")
     chosen = (

@@ -12,10 +12,7 @@ work does not grow with the model.
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
-import platform
-import subprocess
 import tempfile
 import time
 from collections import defaultdict
@@ -24,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from progress_vs_outcome import machine
 
 from progrm_fast.envs import gui
 from progrm_fast.io.files import atomic_writer
 from progrm_fast.reward_model.model import quiet_transformers
-from progrm_fast.testing.bench.machine import cpu_name
 from progrm_fast.trainer import train_policy
 from progrm_fast.trainer.config import config_from_mapping
 
@@ -113,18 +110,7 @@ def main() -> None:
     for name, seconds in sorted(spent.items(), key=lambda item: -item[1]):
         print(f"| {name} | {1e3 * seconds:.0f} | {seconds / spent['all']:.1%} |")
     if arguments.json:
-        commit = subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-        )
-        record = {
-            "seconds": spent,
-            "iterations": arguments.iterations,
-            "date": datetime.date.today().isoformat(),
-            "commit": commit.stdout.strip(),
-            "cpu": cpu_name(),
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-        }
+        record = {"seconds": spent, "iterations": arguments.iterations, **machine()}
         with atomic_writer(Path(arguments.json)) as stream:
             stream.write((json.dumps(record, indent=1) + "\n").encode())
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from progrm_fast.io.files import atomic_writer
+from progrm_fast.testing.bench.pictures import new_figure, write_svg
 
 __all__ = [
     "BROWSER",
@@ -77,12 +77,7 @@ def draw_comparison(record: Mapping[str, Mapping[str, Any]], path: Path, descrip
     ImportError
         If matplotlib is not installed.
     """
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    mpl.rcParams["svg.hashsalt"] = "progrm_fast"  # equal records, equal bytes
-    mpl.rcParams["svg.fonttype"] = "none"  # text as text: a third of the size
-    figure = Figure(figsize=(11, 4), layout="constrained")
+    figure = new_figure(figsize=(11, 4))
     left, right = figure.subplots(1, 2)
     for k, (method, one) in enumerate(record.items()):
         colour = f"C{k}"
@@ -102,5 +97,4 @@ def draw_comparison(record: Mapping[str, Mapping[str, Any]], path: Path, descrip
     for axis in (left, right):
         axis.spines[["top", "right"]].set_visible(False)
         axis.set_ylim(bottom=0)
-    with atomic_writer(path) as stream:
-        figure.savefig(stream, format="svg", metadata={"Description": description, "Date": None})
+    write_svg(figure, path, description)

@@ -11,7 +11,7 @@ from progrm_fast.testing.bench.cases import MEMORY_COPY
 from progrm_fast.testing.bench.records import OURS, Record, Row
 from progrm_fast.testing.bench.tables import by_case, shape_text
 
-__all__ = ["draw", "stamp"]
+__all__ = ["draw", "new_figure", "stamp", "write_svg"]
 
 # Floating-point operations for a byte moved, counted by hand from the formulas in docs/kernels.
 _OPERATIONS_PER_BYTE = {
@@ -42,18 +42,34 @@ def draw(records: Mapping[str, Record], folder: Path, digest: str) -> None:
     ImportError
         If matplotlib is not installed.
     """
+    rows = [row for name, record in records.items() if not name.startswith("growth") for row in record.rows]
+    grown = [row for name, record in records.items() if name.startswith("growth") for row in record.rows]
+    for name, make in (("ratios", _ratios), ("growth", _growth), ("roofline", _roofline)):
+        figure = new_figure()
+        make(figure, grown if name == "growth" else rows)
+        write_svg(figure, folder / f"{name}.svg", stamp(digest))
+
+
+def new_figure(**options: Any) -> Any:
+    """Return a Figure whose SVG is the same for equal contents.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    """
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
     mpl.rcParams["svg.hashsalt"] = "progrm_fast"  # equal records, equal bytes
     mpl.rcParams["svg.fonttype"] = "none"  # text as text: a third of the size
-    rows = [row for name, record in records.items() if not name.startswith("growth") for row in record.rows]
-    grown = [row for name, record in records.items() if name.startswith("growth") for row in record.rows]
-    for name, make in (("ratios", _ratios), ("growth", _growth), ("roofline", _roofline)):
-        figure = Figure(layout="constrained")
-        make(figure, grown if name == "growth" else rows)
-        with atomic_writer(folder / f"{name}.svg") as stream:
-            figure.savefig(stream, format="svg", metadata={"Description": stamp(digest), "Date": None})
+    return Figure(layout="constrained", **options)
+
+
+def write_svg(figure: Any, path: Path, description: str) -> None:
+    """Write a figure with a description in its metadata."""
+    with atomic_writer(path) as stream:
+        figure.savefig(stream, format="svg", metadata={"Description": description, "Date": None})
 
 
 def _ratios(figure: Any, rows: list[Row]) -> None:
