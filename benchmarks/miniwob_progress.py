@@ -30,8 +30,9 @@ from progrm_fast.testing.bench.comparison import BROWSER, before_and_after_table
 from progrm_fast.trainer.actor import Actor
 from progrm_fast.trainer.config import RunConfig, config_from_mapping
 from progrm_fast.trainer.rollout import Rollouts
+from progrm_fast.trainer.stages import reading_of
 from progrm_fast.trainer.tasks import open_tasks
-from progrm_fast.trainer.train_policy import evaluate, main, reading_of
+from progrm_fast.trainer.train_policy import evaluate, main
 
 TASKS = "enter-text,enter-password,login-user,login-user-popup"  # two actions; three; three; three or five
 STAGES = {"sft": "sft/actor", "progrm-lcs": "actor"}  # folders of a run

@@ -43,7 +43,7 @@ from progrm_fast.trainer.actor import Actor
 from progrm_fast.trainer.config import ActorSection, RewardSection
 from progrm_fast.trainer.rewards import told, train_reward
 from progrm_fast.trainer.rollout import EpisodeSpec, Rollouts
-from progrm_fast.trainer.train_policy import reading_of
+from progrm_fast.trainer.stages import reading_of
 
 ACTOR = Path(__file__).parent.parent / "examples" / "data" / "phone_actor"
 KINDS = ("progrm-lcs", "orm")

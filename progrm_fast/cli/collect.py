@@ -6,6 +6,7 @@ import fnmatch
 import hashlib
 import importlib
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -31,6 +32,7 @@ class _Source(NamedTuple):
 
 
 _ATTEMPTS = 3  # at an episode in which the environment breaks down
+_GIVE_UP = 10  # failures in a row
 
 
 @click.command(context_settings={"show_default": True})
@@ -70,6 +72,7 @@ def collect(
 
     The output is JSONL that `progrm-fast annotate` reads: a trajectory a line, each step with its action, the screen
     before it, what it led to, and the environment's own progress. The same options give the same bytes (the phone).
+    An episode in which the environment or the policy raises is left out and reported; ten in a row end the recording.
 
     \b
     Examples:
@@ -83,36 +86,55 @@ def collect(
         if policy is None:
             policy = source.expert(noise if policy_name == "noisy-expert" else 0.0)
         names = _chosen(list(source.tasks), patterns)
-        n_steps = n_successes = 0
-        for record in bar(
-            _records(source, policy, names, episodes, seed), "collect", quiet, unit="episodes", total=episodes
-        ):
+        n_episodes = n_steps = n_successes = n_lost = in_a_row = 0
+        records = _records(source, policy, names, episodes, seed)
+        for record in bar(records, "collect", quiet, unit="episodes", total=episodes):
+            if record is None:
+                n_lost += 1
+                in_a_row += 1
+                if in_a_row == _GIVE_UP:
+                    break
+                continue
+            in_a_row = 0
             stream.write(orjson.dumps({**record, "policy": policy_name}) + b"\n")
+            n_episodes += 1
             n_steps += len(record["steps"])
             n_successes += record["success"]
+        if not n_episodes:
+            raise ValueError(f"nothing was recorded: the environment or the policy raised in all {n_lost} episodes")
     if not quiet:
-        n_tasks = min(len(names), episodes)
         click.echo(
-            f"{episodes:,} trajectories of {n_tasks:,} tasks, {n_steps:,} steps, "
-            f"{n_successes / episodes:.1%} successful",
+            f"{n_episodes:,} trajectories of {min(len(names), episodes):,} tasks, {n_steps:,} steps, "
+            f"{n_successes / n_episodes:.1%} successful" + (f"; {n_lost:,} left out" if n_lost else ""),
             err=True,
         )
+    if in_a_row == _GIVE_UP:
+        raise click.ClickException(f"gave up after {_GIVE_UP} failures in a row; {output} holds what was recorded")
 
 
-def _records(source: _Source, policy: Any, names: list[str], episodes: int, seed: int) -> Iterator[dict[str, Any]]:
+def _records(
+    source: _Source, policy: Any, names: list[str], episodes: int, seed: int
+) -> Iterator[dict[str, Any] | None]:
+    """Yield the episodes; None for one in which the environment or the policy raised."""
     from progrm_fast.envs.recording import record_episode
 
     for episode in range(episodes):
         name = names[episode % len(names)]
         own = hashlib.sha256(f"{seed} {name} {episode}".encode()).digest()  # one number for every episode anywhere
-        for attempt in range(_ATTEMPTS):
+        record = None
+        for _ in range(_ATTEMPTS):
             try:
                 record = record_episode(source.env, policy, name, int.from_bytes(own[:4], "big") >> 1)
                 break
-            except source.breakdown as error:
-                click.echo(f"{name}, episode {episode}: {error}", err=True)
-                if attempt + 1 == _ATTEMPTS:
-                    raise
+            except Exception as error:
+                where = traceback.extract_tb(error.__traceback__)[-1]
+                told = f"{name}, episode {episode}: {error!r} ({where.filename}:{where.lineno})"
+                click.echo(told, err=True)
+                if not isinstance(error, source.breakdown):
+                    break
+        if record is None:
+            yield None
+            continue
         yield {
             "trajectory_id": f"{name}-{episode // len(names)}",
             "task_id": name,

@@ -27,7 +27,8 @@ def train(
     """Train an actor as CONFIG.toml says: demonstrations, supervised start, reward model, reinforcement.
 
     DIR gets `metrics.jsonl`, `curve.png`, `checkpoint/`, and at the end `actor/`; the stages before have folders of
-    their own. Ctrl-C writes a checkpoint and stops; --resume goes on from it. docs/training.md lists the options.
+    their own. Ctrl-C writes a checkpoint and stops; --resume goes on from it. The options and their defaults are in
+    progrm_fast/trainer/config.py.
 
     \b
     Examples:

@@ -17,7 +17,16 @@ from safetensors.torch import load_file, save_file
 from progrm_fast.io.files import FileError
 from progrm_fast.io.folders import atomic_folder, settled_folder
 
-__all__ = ["STATE_FILE", "TrainingState", "frozen_hash", "read_state", "restore", "save_checkpoint"]
+__all__ = [
+    "STATE_FILE",
+    "TrainingState",
+    "frozen_hash",
+    "random_states",
+    "read_state",
+    "restore",
+    "save_checkpoint",
+    "set_random_states",
+]
 
 FORMAT = "progrm-fast training"
 _FORMATS = (FORMAT, "progrm-fast reward model training")  # what it was called at first
@@ -63,7 +72,7 @@ def save_checkpoint(
         try:
             save_file(_own_tensors(model), folder / _WEIGHTS)
             save_file(_optimizer_tensors(model, optimizer), folder / _OPTIMIZER)
-            save_file(_random_states(), folder / _RANDOM)
+            save_file(random_states(), folder / _RANDOM)
         except SafetensorError as error:
             raise FileError(f"{os.fspath(path)}: cannot be written: {error}") from error
         (folder / STATE_FILE).write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2))
@@ -121,7 +130,7 @@ def restore(path: str | os.PathLike[str], model: torch.nn.Module, optimizer: tor
                     key: value if key == "step" else value.to(parameter.device)
                     for key, value in found.items()
                 }
-        _set_random_states(load_file(folder / _RANDOM))
+        set_random_states(load_file(folder / _RANDOM))
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise FileError(f"{os.fspath(path)}: the checkpoint is damaged: {error}") from error
 
@@ -152,14 +161,16 @@ def _optimizer_tensors(model: torch.nn.Module, optimizer: torch.optim.Optimizer)
     }
 
 
-def _random_states() -> dict[str, torch.Tensor]:
+def random_states() -> dict[str, torch.Tensor]:
+    """Return the states of torch's generators, one for each device."""
     states = {"cpu": torch.random.get_rng_state()}
     if torch.cuda.is_available():
         states |= {f"cuda:{i}": state for i, state in enumerate(torch.cuda.get_rng_state_all())}
     return states
 
 
-def _set_random_states(states: Mapping[str, torch.Tensor]) -> None:
+def set_random_states(states: Mapping[str, torch.Tensor]) -> None:
+    """Put the generators of the devices that are here into these states."""
     torch.random.set_rng_state(states["cpu"])
     for i in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
         if (state := states.get(f"cuda:{i}")) is not None:

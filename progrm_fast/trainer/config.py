@@ -54,7 +54,7 @@ class EnvSection:
     train, test : list of str
         Task names, or patterns of them; for the phone also the name of a split.
     popup_rate, distractors, max_steps
-        Of ``PhoneConfig``; ``max_steps`` also ends the episodes of the browser.
+        Of ``PhoneConfig``; ``max_steps`` also of ``MiniWobEnv``.
     """
 
     name: str = "phone"
@@ -283,9 +283,12 @@ _LEAST: dict[str, float] = {
     "rl.batch_tokens": 1, "rl.eval_iterations": 0, "rl.eval_runs": 1, "rl.eval_temperature": 0,
     "rl.checkpoint_iterations": 0, "rl.warmup_iterations": 0,
 }  # fmt: skip
-_MOST: dict[str, float] = dict.fromkeys(
-    ("env.popup_rate", "actor.word_share", "demos.noise", "sft.warmup", "rl.clip", "rl.gamma", "rl.lam"), 1
-)
+_MOST: dict[str, float] = {
+    **dict.fromkeys(
+        ("env.popup_rate", "actor.word_share", "demos.noise", "sft.warmup", "rl.clip", "rl.gamma", "rl.lam"), 1
+    ),
+    "env.distractors": 8,
+}
 _CHOICES: dict[str, tuple[str, ...]] = {
     "env.name": ("phone", "miniwob"),
     "reward.kind": REWARDS,
@@ -325,8 +328,13 @@ def _check_combinations(config: RunConfig) -> None:
         )
     if reward.path and reward.kind == "env":
         raise ValueError("reward.path: expected none for the reward env, which has no model")
-    if actor.path and not Path(actor.path).is_dir():
-        raise ValueError(f"actor.path: expected the folder of a model, got {actor.path!r}")
+    if config.env.name == "miniwob" and reward.kind == "progrm-env":
+        raise ValueError("reward.kind: expected another than progrm-env for miniwob, which states no progress")
+    for name, path in (("actor.path", actor.path), ("reward.path", reward.path)):
+        if path and not Path(path).is_dir():
+            raise ValueError(f"{name}: expected the folder of a model, got {path!r}")
+    if config.demos.file and not Path(config.demos.file).is_file():
+        raise ValueError(f"demos.file: expected a file of trajectories, got {config.demos.file!r}")
     for section, name in ((actor, "actor"), (reward, "reward")):
         if section.hidden_size % (2 * section.heads):
             raise ValueError(

@@ -3,7 +3,7 @@
 Every process holds the whole model and works on its share of the episodes; gradients are summed, so that the update is
 that of one process with all episodes, up to rounding. Without a process group all of this does nothing.
 
-Left out: sharded models (FSDP, DeepSpeed), more than one device a process.
+Left out: devices other than the CPU, sharded models (FSDP, DeepSpeed).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def process_group() -> Iterator[None]:
     if "WORLD_SIZE" not in os.environ or int(os.environ["WORLD_SIZE"]) == 1 or dist.is_initialized():
         yield
         return
-    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    dist.init_process_group("gloo")  # the trainer's models are on the CPU
     try:
         yield
     finally:

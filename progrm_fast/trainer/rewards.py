@@ -33,7 +33,16 @@ from progrm_fast.trainer.rollout import Episode
 from progrm_fast.trainer.screens import spaced
 from progrm_fast.trainer.train_reward_model import TrainingConfig, train
 
-__all__ = ["EpisodeReward", "StepProgress", "read_runs", "told", "train_reward", "write_runs"]
+__all__ = [
+    "EpisodeReward",
+    "StepProgress",
+    "label_runs",
+    "read_runs",
+    "refresh_reward",
+    "told",
+    "train_reward",
+    "write_runs",
+]
 
 Values = npt.NDArray[np.float32]
 _MAX_TOKENS = 1536
@@ -188,9 +197,8 @@ def train_reward(
     prompts = PromptConfig(max_tokens=_MAX_TOKENS, field_tokens=config.field_tokens)
     model = ProgressRewardModel(backbone, tokenizer, prompts=prompts, seed=seed)
     options = _training_config(config, config.epochs, config.learning_rate, seed)
+    _save_recipes(library, folder)  # first: where there is a model, this stage is taken as done
     train(model, labelled, [], folder, options, resume=resume, progress_bar=progress_bar)
-    if library is not None:
-        library.save(folder / "recipes.json")
     model.save_pretrained(folder / "model")
     return model.eval()
 
@@ -214,10 +222,15 @@ def refresh_reward(
         options = _training_config(config, config.refresh_epochs, config.refresh_learning_rate, seed)
         train(model, labelled, [], folder, options)
     model.save_pretrained(folder / "model")
-    if library is not None:
-        library.save(folder / "recipes.json")
+    _save_recipes(library, folder)
     model.eval()
     return library
+
+
+def _save_recipes(library: RecipeLibrary | None, folder: Path) -> None:
+    if library is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        library.save(folder / "recipes.json")
 
 
 def _training_config(config: RewardSection, epochs: int, learning_rate: float, seed: int) -> TrainingConfig:
@@ -260,9 +273,14 @@ class EpisodeReward:
 
 
 def windowed(progress: Values, window: int) -> Values:
-    """Return the curve whose one-step gains are gains over ``window`` steps of this one."""
+    """Return the curve whose one-step gains are gains over ``window`` steps of this one.
+
+    A step without a number counts as the one before it.
+    """
     if window == 1:
         return progress
+    known = np.maximum.accumulate(np.where(np.isnan(progress), 0, np.arange(1, len(progress) + 1)))
+    progress = np.concatenate([np.zeros(1, dtype=progress.dtype), progress])[known]
     before = np.concatenate([np.zeros(window, dtype=progress.dtype), progress])[: len(progress)]
     return np.cumsum(progress - before, dtype=progress.dtype)
 
@@ -283,7 +301,7 @@ def write_runs(path: Path, runs: Sequence[Trajectory]) -> None:
 
 
 def read_runs(path: str | Path) -> list[Trajectory]:
-    """Read recorded runs; every step needs ``command`` and ``observation``.
+    """Read recorded runs; every step needs ``command``, ``observation``, ``result`` and an object as ``action``.
 
     Raises
     ------
@@ -292,6 +310,10 @@ def read_runs(path: str | Path) -> list[Trajectory]:
     """
     runs = list(read_trajectories(path))
     for run in runs:
-        if any("command" not in step or "observation" not in step or "result" not in step for step in run.steps):
-            raise FileError(f"{path}: expected steps with command, observation and result in {run.trajectory_id!r}")
+        for step in run.steps:
+            if not (isinstance(step["action"], Mapping) and {"command", "observation", "result"} <= step.keys()):
+                raise FileError(
+                    f"{path}: expected steps with command, observation, result and an action that is an object, as "
+                    f"progrm-fast collect writes them, in {run.trajectory_id!r}"
+                )
     return runs

@@ -23,9 +23,22 @@ from progrm_fast.records import Trajectory
 from progrm_fast.trainer.actor import Actor
 from progrm_fast.trainer.screens import command_of, told_action
 
-__all__ = ["Episode", "EpisodeSpec", "EpisodeStep", "Rollouts", "replay_prompts", "success_rate"]
+__all__ = [
+    "EnvironmentFailedError",
+    "Episode",
+    "EpisodeSpec",
+    "EpisodeStep",
+    "Rollouts",
+    "close_env",
+    "replay_prompts",
+    "success_rate",
+]
 
 logger = logging.getLogger(__name__)
+
+
+class EnvironmentFailedError(ValueError):
+    """The environment raised in every episode that was to be run."""
 
 
 class EpisodeSpec(NamedTuple):
@@ -178,7 +191,7 @@ class Rollouts:
     def close(self) -> None:
         """Close the environments that are idle."""
         for env in self._idle:
-            _close(env)
+            close_env(env)
         self._idle.clear()
 
     def _start(
@@ -224,7 +237,7 @@ class Rollouts:
     def _drop(self, env: TextEnv, spec: EpisodeSpec, step: int, error: Exception) -> None:
         self.dropped += 1
         logger.warning("%s (seed %d) was dropped at step %d: the environment raised %r", *spec, step + 1, error)
-        _close(env)
+        close_env(env)
 
 
 def success_rate(episodes: Iterable[Episode | None]) -> float:
@@ -245,7 +258,8 @@ def replay_prompts(actor: Actor, trajectory: Trajectory) -> list[tuple[str, str]
     return pairs
 
 
-def _close(env: TextEnv) -> None:
+def close_env(env: TextEnv) -> None:
+    """Close an environment that can be closed; what it raises is only reported."""
     close = getattr(env, "close", None)
     if close is not None:
         try:

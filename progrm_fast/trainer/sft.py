@@ -10,6 +10,7 @@ Left out: mixed precision, packing, validation (evaluate the actor in the enviro
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ from progrm_fast.trainer.config import SftSection
 from progrm_fast.trainer.interrupts import Interrupts
 from progrm_fast.trainer.metrics_log import MetricsLog
 from progrm_fast.trainer.rollout import replay_prompts
-from progrm_fast.trainer.runs import diverged, optimizer_of, resume_state
+from progrm_fast.trainer.runs import diverged, optimizer_of, resume_state, scheduled_rate
 
 __all__ = ["SftExamples", "sft_examples", "train_sft"]
 
@@ -73,8 +74,8 @@ def train_sft(
     made_with: dict[str, Any],
     resume: bool = False,
     progress_bar: bool = False,
-) -> float:
-    """Train the actor in place; return the mean loss of the last tenth of the steps.
+) -> None:
+    """Train the actor in place.
 
     Parameters
     ----------
@@ -105,36 +106,35 @@ def train_sft(
     state = resume_state(folder, made_with, actor, optimizer, resume)
     lengths = np.array([len(p) + len(a) for p, a in zip(examples.prompts, examples.answers, strict=True)])
     main = distributed.rank() == 0
-    losses: list[float] = []
     actor.train()
     with (
-        MetricsLog(folder / "metrics.jsonl", state.step) as log,
+        MetricsLog(folder / "metrics.jsonl" if main else Path(os.devnull), state.step) as log,
         Interrupts() as interrupts,
         tqdm(total=config.steps, initial=state.step, desc="sft", disable=not (progress_bar and main)) as bar,
     ):
         for step in range(state.step, config.steps):
-            rate = _learning_rate(step, config)
+            rate = scheduled_rate(step, config.steps, config.learning_rate, config.warmup)
             for group in optimizer.param_groups:
                 group["lr"] = rate
             members = _members(lengths, config.batch_size, seed, step)
             loss, norm = _gradient(actor, examples, members, config.max_grad_norm)
             if not (math.isfinite(loss) and math.isfinite(norm)):
-                raise diverged(folder, actor, optimizer, TrainingState(step, None, made_with), loss, norm, "step")
+                what = f"step {step + 1}: the loss is {loss}, its gradient's norm {norm}"
+                raise diverged(folder, actor, optimizer, TrainingState(step, None, made_with), what)
             optimizer.step()
-            losses.append(loss)
             done = step + 1
-            if done % 50 == 0 or done == config.steps:
-                if main:
-                    log.write({"step": done, "loss": float(np.mean(losses[-50:])), "learning_rate": rate})
-                bar.set_postfix(loss=f"{np.mean(losses[-50:]):.4f}", refresh=False)
+            if main:
+                log.write({"step": done, "loss": loss, "learning_rate": rate})
+            bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
             bar.update()
-            due = config.checkpoint_steps and done % config.checkpoint_steps == 0
-            if main and (due or interrupts.number):
+            stop = max(distributed.gather(interrupts.number))  # all processes stop together
+            if main and (stop or (config.checkpoint_steps and done % config.checkpoint_steps == 0)):
                 save_checkpoint(folder / "checkpoint", actor, optimizer, TrainingState(done, None, made_with))
-            if interrupts.number and done < config.steps:
-                interrupts.leave(f"stopped after step {done} of {config.steps}; {folder / 'checkpoint'} is written")
+            if stop:
+                interrupts.leave(
+                    f"stopped after step {done} of {config.steps}; {folder / 'checkpoint'} is written", stop
+                )
     actor.eval()
-    return float(np.mean(losses[-max(1, config.steps // 10) :])) if losses else math.nan
 
 
 def _members(lengths: npt.NDArray[np.int64], size: int, seed: int, step: int) -> npt.NDArray[np.int64]:
@@ -165,11 +165,3 @@ def _gradient(
     distributed.sum_gradients(actor.parameters())
     norm = float(torch.nn.utils.clip_grad_norm_(actor.parameters(), most))
     return sum(distributed.gather(loss)), norm
-
-
-def _learning_rate(step: int, config: SftSection) -> float:
-    warm = round(config.warmup * config.steps)
-    if step < warm:
-        return config.learning_rate * (step + 1) / warm
-    left = (step - warm) / max(1, config.steps - warm)
-    return config.learning_rate * (1 + math.cos(math.pi * left)) / 2

@@ -74,7 +74,7 @@ def _miniwob(config: EnvSection) -> TaskSource:
     made: list[Any] = []
 
     def make_env() -> TextEnv:
-        made.append(miniwob.MiniWobEnv())
+        made.append(miniwob.MiniWobEnv(max_steps=config.max_steps))
         env: TextEnv = made[-1]
         return env
 

@@ -34,11 +34,17 @@ from progrm_fast.reward_model.metrics import Quality, progress_quality
 from progrm_fast.reward_model.model import ProgressRewardModel
 from progrm_fast.reward_model.prompts import PromptConfig, trajectory_texts
 from progrm_fast.reward_model.tiny import tiny_qwen2, train_tokenizer
-from progrm_fast.trainer.checkpoint import TrainingState, frozen_hash, save_checkpoint
+from progrm_fast.trainer.checkpoint import (
+    TrainingState,
+    frozen_hash,
+    random_states,
+    save_checkpoint,
+    set_random_states,
+)
 from progrm_fast.trainer.examples import CachedExamples, PromptExamples
 from progrm_fast.trainer.interrupts import Interrupts
 from progrm_fast.trainer.metrics_log import MetricsLog, draw_curve
-from progrm_fast.trainer.runs import TrainingDivergedError, resume_state
+from progrm_fast.trainer.runs import diverged, optimizer_of, resume_state, scheduled_rate
 
 __all__ = [
     "TrainingConfig",
@@ -202,12 +208,7 @@ def split_runs(
 
 def learning_rate(step: int, n_steps: int, config: TrainingConfig) -> float:
     """Learning rate of step ``step`` of ``n_steps``, counted from 0."""
-    warm = round(config.warmup * n_steps)
-    if step < warm:
-        return config.learning_rate * (step + 1) / warm
-    left = (step - warm) / max(1, n_steps - warm)
-    share = 1 - left if config.decay == "linear" else (1 + math.cos(math.pi * left)) / 2
-    return config.learning_rate * share
+    return scheduled_rate(step, n_steps, config.learning_rate, config.warmup, config.decay)
 
 
 def tiny_reward_model(
@@ -286,7 +287,7 @@ def train(
         "frozen weights": frozen_hash(model),
         "data": _digest(examples.content_hash() + evaluation.content_hash()),
     }
-    optimizer = _optimizer(model, config)
+    optimizer = optimizer_of(model, config.learning_rate, config.weight_decay, betas=(0.9, 0.999))
     torch.manual_seed(config.seed)
     state = resume_state(place, made_with, model, optimizer, resume)
 
@@ -312,16 +313,18 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = rate
             optimizer.zero_grad(set_to_none=True)
-            before = _random_state()
+            before = random_states()
             loss = examples.backward(members)
             norm = float(torch.nn.utils.clip_grad_norm_(_trained(model), config.max_grad_norm))
             if not (math.isfinite(loss) and math.isfinite(norm)):
-                torch.random.set_rng_state(before)  # so that the step can be tried again
-                save_checkpoint(place / "checkpoint", model, optimizer, TrainingState(step, best, made_with))
-                raise TrainingDivergedError(
+                set_random_states(before)  # so that the step can be tried again
+                raise diverged(
+                    place,
+                    model,
+                    optimizer,
+                    TrainingState(step, best, made_with),
                     f"step {step + 1}: the loss is {loss}, the norm of its gradient {norm}, at a learning rate of "
-                    f"{rate:.3g}, with trajectories {', '.join(examples.names(members))}; the state before that step "
-                    f"is in {place / 'checkpoint'}"
+                    f"{rate:.3g}, with trajectories {', '.join(examples.names(members))}",
                 )
             optimizer.step()
             log.write(
@@ -338,10 +341,13 @@ def train(
                 best = None if quality is None else quality.bce
                 if quality is not None or step == n_steps - 1:
                     model.save_pretrained(place / "model")
-            if ends or interrupts.number or (config.checkpoint_steps and (step + 1) % config.checkpoint_steps == 0):
+            stop = interrupts.number
+            if ends or stop or (config.checkpoint_steps and (step + 1) % config.checkpoint_steps == 0):
                 save_checkpoint(place / "checkpoint", model, optimizer, TrainingState(step + 1, best, made_with))
-            if interrupts.number and step + 1 < n_steps:
-                interrupts.leave(f"stopped after step {step + 1} of {n_steps}; {place / 'checkpoint'} is written")
+            if stop:
+                interrupts.leave(
+                    f"stopped after step {step + 1} of {n_steps}; {place / 'checkpoint'} is written", stop
+                )
         draw_curve(log.records, place / "curve.png")
         loss = [record["loss"] for record in log.records if "loss" in record][-1]
     if quality is None and len(evaluation):  # a finished run was resumed
@@ -375,18 +381,6 @@ def _layers(backbone: torch.nn.Module) -> torch.nn.ModuleList:
 
 def _trained(model: torch.nn.Module) -> list[torch.nn.Parameter]:
     return [parameter for parameter in model.parameters() if parameter.requires_grad]
-
-
-def _optimizer(model: torch.nn.Module, config: TrainingConfig) -> torch.optim.AdamW:
-    trained = _trained(model)
-    matrices = [parameter for parameter in trained if parameter.ndim >= 2]
-    others = [parameter for parameter in trained if parameter.ndim < 2]
-    groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=config.learning_rate)
-
-
-def _random_state() -> torch.Tensor:
-    return torch.random.get_rng_state()
 
 
 def _digest(text: str) -> str:

@@ -27,9 +27,17 @@ from progrm_fast.trainer import distributed
 from progrm_fast.trainer.actor import Actor, TokenBatch
 from progrm_fast.trainer.config import RlSection
 from progrm_fast.trainer.rewards import StepProgress
-from progrm_fast.trainer.rollout import Episode
+from progrm_fast.trainer.rollout import Episode, EpisodeStep
 
-__all__ = ["EpisodeSummary", "UpdateStats", "episode_returns", "step_advantages", "update_actor"]
+__all__ = [
+    "EpisodeSummary",
+    "NotFiniteError",
+    "UpdateStats",
+    "episode_returns",
+    "frozen_pass",
+    "step_advantages",
+    "update_actor",
+]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,12 +79,10 @@ class UpdateStats:
 
 
 class NotFiniteError(ArithmeticError):
-    """The loss or its gradient is no number; the bad step was not taken."""
+    """The loss or its gradient is no number; the bad step was not taken, those before it in the iteration were."""
 
     def __init__(self, loss: float, norm: float) -> None:
-        super().__init__(f"loss {loss}, gradient norm {norm}")
-        self.loss = loss
-        self.norm = norm
+        super().__init__(f"the loss is {loss}, its gradient's norm {norm}")
 
 
 def step_advantages(episodes: Sequence[EpisodeSummary], config: RlSection) -> tuple[torch.Tensor, torch.Tensor]:
@@ -166,24 +172,8 @@ def update_actor(
     NotFiniteError
         If a loss or gradient is no number.
     """
-    advantages, returns = step_advantages(everyone, config)
-    starts = dict(
-        zip(
-            (one.index for one in everyone),
-            np.cumsum([0, *(len(one.answer_tokens) for one in everyone)]),
-            strict=False,
-        )
-    )
-    n_steps = len(advantages)
-    tokens = np.concatenate([one.answer_tokens for one in everyone])
-    steps = [step for _, episode in mine for step in episode.steps]
-    packed = np.array(
-        [starts[index] + t for index, episode in mine for t in range(len(episode.steps))], dtype=np.int64
-    )
-    lengths = [len(step.prompt) + len(step.answer) for step in steps]
-    old_values = None
-    if config.algorithm == "ppo":
-        old_values = torch.from_numpy(np.concatenate([one.values for one in everyone if one.values is not None]))
+    data = _data(mine, everyone, reference, config)
+    n_steps = len(data.advantages)
     totals = np.zeros(5)
     n_updates, seconds = 0, 0.0
     actor.train()
@@ -192,39 +182,7 @@ def update_actor(
         for chosen in np.array_split(order, min(config.minibatches, n_steps)):
             before = time.perf_counter()
             optimizer.zero_grad(set_to_none=True)
-            sums = np.zeros(4)
-            own = np.flatnonzero(np.isin(packed, chosen))
-            n_tokens, n_chosen = float(tokens[chosen].sum()), float(len(chosen))
-            for members in _buckets(own, lengths, config.batch_tokens):
-                batch = actor.batch([steps[i].prompt for i in members], [steps[i].answer for i in members])
-                ids = _step_ids(batch, torch.from_numpy(packed[members]))
-                mask = batch.answer_mask
-                logp, value = actor.logp(batch, temperature=config.temperature)
-                old = _aligned([torch.from_numpy(steps[i].logp) for i in members], mask)
-                spread = steps_to_tokens(advantages, ids).to(logp.device)
-                loss, clipped = policy_loss(logp, old, spread, mask, clip=config.clip, normalizer=n_tokens)
-                share = float(mask.sum()) / n_tokens
-                if reference is not None:
-                    against = _aligned([reference[i] for i in members], mask)
-                    # What stands beside an answer must not reach exp().
-                    kl = token_kl(torch.where(mask, logp, 0), against, mask=mask, estimator="k3")
-                    divergence = masked_average(kl, mask, normalizer=n_tokens)
-                    sums[1] += float(divergence.detach())
-                    loss = loss + config.kl * divergence
-                if value is not None and old_values is not None:
-                    rows = torch.from_numpy(packed[members])
-                    critic = value_loss(
-                        value[:, None],
-                        returns[rows, None].to(value.device),
-                        old_values=old_values[rows, None].to(value.device),
-                        clip=config.clip,
-                        normalizer=n_chosen,
-                    )
-                    sums[3] += float(critic.detach())
-                    loss = loss + config.value_weight * critic
-                loss.backward()
-                sums[0] += float(loss.detach())
-                sums[2] += float(clipped) * share
+            sums = _gradient(actor, data, chosen, config)
             distributed.sum_gradients(actor.parameters())
             sums = np.sum(distributed.gather(sums), axis=0)
             norm = float(torch.nn.utils.clip_grad_norm_(actor.parameters(), config.max_grad_norm))
@@ -235,8 +193,88 @@ def update_actor(
             n_updates += 1
             seconds += time.perf_counter() - before
     actor.eval()
-    loss_, kl_, clipped_, value_, norm_ = (totals / max(1, n_updates)).tolist()
-    return UpdateStats(loss_, kl_, clipped_, norm_, value_, seconds)
+    loss, kl, clipped, value, norm = (totals / max(1, n_updates)).tolist()
+    return UpdateStats(loss, kl, clipped, norm, value, seconds)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Data:
+    """What an iteration learns from: the steps of all episodes by number, and which of them are this process's."""
+
+    steps: list[EpisodeStep]  # mine
+    numbers: npt.NDArray[np.int64]  # of mine among all
+    lengths: list[int]  # tokens of mine, prompt and answer
+    reference: Sequence[torch.Tensor] | None  # log probabilities of mine
+    answer_tokens: npt.NDArray[np.int64]  # of all
+    advantages: torch.Tensor
+    returns: torch.Tensor
+    old_values: torch.Tensor | None
+
+
+def _data(
+    mine: Sequence[tuple[int, Episode]],
+    everyone: Sequence[EpisodeSummary],
+    reference: Sequence[torch.Tensor] | None,
+    config: RlSection,
+) -> _Data:
+    advantages, returns = step_advantages(everyone, config)
+    steps = [step for _, episode in mine for step in episode.steps]
+    ends = np.cumsum([len(one.answer_tokens) for one in everyone])
+    first = {one.index: int(end) - len(one.answer_tokens) for one, end in zip(everyone, ends, strict=True)}
+    old_values = None
+    if config.algorithm == "ppo":
+        old_values = torch.from_numpy(np.concatenate([one.values for one in everyone if one.values is not None]))
+    return _Data(
+        steps=steps,
+        numbers=np.array(
+            [first[index] + t for index, episode in mine for t in range(len(episode.steps))], dtype=np.int64
+        ),
+        lengths=[len(step.prompt) + len(step.answer) for step in steps],
+        reference=reference,
+        answer_tokens=np.concatenate([one.answer_tokens for one in everyone]),
+        advantages=advantages,
+        returns=returns,
+        old_values=old_values,
+    )
+
+
+def _gradient(
+    actor: Actor, data: _Data, chosen: npt.NDArray[np.int64], config: RlSection
+) -> npt.NDArray[np.float64]:
+    """Add a minibatch's gradient, my share; return my shares of its loss, divergence, clipped tokens, critic's loss."""
+    sums = np.zeros(4)
+    own = np.flatnonzero(np.isin(data.numbers, chosen))
+    n_tokens, n_chosen = float(data.answer_tokens[chosen].sum()), float(len(chosen))
+    for members in _buckets(own, data.lengths, config.batch_tokens):
+        steps = [data.steps[i] for i in members]
+        rows = torch.from_numpy(data.numbers[members])
+        batch = actor.batch([step.prompt for step in steps], [step.answer for step in steps])
+        mask = batch.answer_mask
+        logp, value = actor.logp(batch, temperature=config.temperature)
+        old = _aligned([torch.from_numpy(step.logp) for step in steps], mask)
+        spread = steps_to_tokens(data.advantages, _step_ids(batch, rows)).to(logp.device)
+        loss, clipped = policy_loss(logp, old, spread, mask, clip=config.clip, normalizer=n_tokens)
+        if data.reference is not None:
+            against = _aligned([data.reference[i] for i in members], mask)
+            # What stands beside an answer must not reach exp().
+            kl = token_kl(torch.where(mask, logp, 0), against, mask=mask, estimator="k3")
+            divergence = masked_average(kl, mask, normalizer=n_tokens)
+            sums[1] += float(divergence.detach())
+            loss = loss + config.kl * divergence
+        if value is not None and data.old_values is not None:
+            critic = value_loss(
+                value[:, None],
+                data.returns[rows, None].to(value.device),
+                old_values=data.old_values[rows, None].to(value.device),
+                clip=config.clip,
+                normalizer=n_chosen,
+            )
+            sums[3] += float(critic.detach())
+            loss = loss + config.value_weight * critic
+        loss.backward()
+        sums[0] += float(loss.detach())
+        sums[2] += float(clipped) * float(mask.sum()) / n_tokens
+    return sums
 
 
 def _buckets(
@@ -246,9 +284,9 @@ def _buckets(
         yield own[members]
 
 
-def _step_ids(batch: TokenBatch, packed: torch.Tensor) -> torch.Tensor:
+def _step_ids(batch: TokenBatch, numbers: torch.Tensor) -> torch.Tensor:
     """Which step of the iteration each token of the answers belongs to, -1 for none."""
-    return torch.where(batch.answer_mask.cpu(), packed[:, None], -1)
+    return torch.where(batch.answer_mask.cpu(), numbers[:, None], -1)
 
 
 def _aligned(rows: Sequence[torch.Tensor], mask: torch.Tensor) -> torch.Tensor:

@@ -13,6 +13,8 @@ from gymnasium.utils.env_checker import check_env
 
 from progrm_fast.envs.miniwob import TASKS, BrowserCrashError, Expert, MiniWobEnv
 from progrm_fast.envs.recording import lines_of, record_episode
+from progrm_fast.trainer.config import EnvSection
+from progrm_fast.trainer.tasks import open_tasks
 
 pytestmark = pytest.mark.browser("gymnasium", "miniwob")
 
@@ -97,6 +99,11 @@ def test_answering_ends_and_steps_run_out(env):
 
 def test_gymnasium_checks_it(env):
     check_env(env, skip_render_check=True, skip_close_check=True)
+
+
+def test_the_trainer_opens_it_with_its_steps():
+    source = open_tasks(EnvSection("miniwob", train=("login-user",), test=("login-user",), max_steps=7))
+    assert source.make_env().max_steps == 7
 
 
 def test_bad_arguments():

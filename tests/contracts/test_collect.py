@@ -88,8 +88,30 @@ def test_a_policy_that_raises_leaves_nothing(tmp_path, monkeypatch):
     (tmp_path / "bad_agents.py").write_text("def act(observation, info, rng):\n    raise RuntimeError('lost')\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     result = collect("-o", tmp_path / "runs.jsonl", "--policy", "bad_agents:act", "--episodes", 2)
-    assert isinstance(result.exception, RuntimeError)
+    assert result.exit_code == 2
+    assert "RuntimeError('lost')" in result.stderr
+    assert "bad_agents.py:2" in result.stderr
+    assert "nothing was recorded: the environment or the policy raised in all 2 episodes" in result.stderr
     assert [path.name for path in tmp_path.iterdir() if path.suffix != ".py" and path.is_file()] == []
+
+
+def test_an_episode_that_raises_is_left_out_and_counted(tmp_path, monkeypatch):
+    (tmp_path / "some_agents.py").write_text(
+        "def act(observation, info, rng):\n    assert info['task_id'] != 'mail_send-1'\n    return 'ANSWER x'\n"
+        "def tired(observation, info, rng, seen=[]):\n    seen.append(1)\n    assert len(seen) < 3\n"
+        "    return 'ANSWER x'\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    file = tmp_path / "runs.jsonl"
+    result = collect("-o", file, "--policy", "some_agents:act", "--tasks", "mail_send-?", "--episodes", 20)
+    assert result.exit_code == 0
+    assert "18 trajectories of 10 tasks" in result.stderr
+    assert "2 left out" in result.stderr
+    assert len(file.read_bytes().splitlines()) == 18
+    result = collect("-o", file, "--policy", "some_agents:tired", "--episodes", 50)
+    assert result.exit_code == 1
+    assert "gave up after 10 failures in a row" in result.stderr
+    assert len(file.read_bytes().splitlines()) == 2
 
 
 def test_without_gymnasium_the_message_says_what_to_install(tmp_path):

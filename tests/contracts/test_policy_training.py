@@ -24,6 +24,7 @@ from progrm_fast.envs.gui import PhoneEnv  # noqa: E402
 from progrm_fast.io.files import FileError  # noqa: E402
 from progrm_fast.trainer import checkpoint  # noqa: E402
 from progrm_fast.trainer.config import config_from_mapping  # noqa: E402
+from progrm_fast.trainer.rollout import EnvironmentFailedError  # noqa: E402
 from progrm_fast.trainer.runs import TrainingDivergedError  # noqa: E402
 from progrm_fast.trainer.train_policy import main  # noqa: E402
 
@@ -101,18 +102,18 @@ def test_a_run_in_two_parts_is_the_whole_run(whole, started):
     assert [r for r in metrics(started) if r != between] == metrics(whole)
 
 
-@pytest.mark.parametrize("stage", ["sft", "rl"])
-def test_ctrl_c_saves_and_the_resumed_run_is_the_whole_run(whole, tmp_path, monkeypatch, capsys, stage):
+@pytest.mark.parametrize(("stage", "number"), [("sft", 3), ("sft", 6), ("rl", 2), ("rl", 3)])
+def test_ctrl_c_saves_and_the_resumed_run_is_the_whole_run(whole, tmp_path, monkeypatch, capsys, stage, number):
     folder = tmp_path / "run"
     calls = []
     if stage == "sft":
         from progrm_fast.trainer import sft as module
 
-        name, number = "_gradient", 3
+        name = "_gradient"
     else:
         from progrm_fast.trainer import train_policy as module
 
-        name, number = "update_actor", 2
+        name = "update_actor"
     original = getattr(module, name)
 
     def interrupted(*arguments, **options):
@@ -125,12 +126,60 @@ def test_ctrl_c_saves_and_the_resumed_run_is_the_whole_run(whole, tmp_path, monk
     with pytest.raises(KeyboardInterrupt):
         main(config(), folder)
     monkeypatch.undo()
-    assert f"stopped after {'step 3 of 6' if stage == 'sft' else 'iteration 2 of 3'}" in capsys.readouterr().err
+    told = f"stopped after {f'step {number} of 6' if stage == 'sft' else f'iteration {number} of 3'}"
+    assert told in capsys.readouterr().err
     with pytest.raises(FileError, match="holds a training run already"):
         main(config(), folder)
     main(config(), folder, resume=True)
     assert same(folder / "actor", whole / "actor")
     assert metrics(folder) == metrics(whole)
+    assert metrics(folder / "sft") == metrics(whole / "sft")
+
+
+def test_ctrl_c_while_the_reward_model_is_refreshed_saves_the_policy(started, monkeypatch, capsys):
+    from progrm_fast.trainer import rewards
+
+    refresh = {
+        "reward": {"refresh_iterations": 2},
+        "rl": {"tasks": 20, "iterations": 3, "checkpoint_iterations": 0},
+    }
+    (started / "config.json").unlink()
+    train = rewards.train
+
+    def interrupted(*arguments, **options):
+        os.kill(os.getpid(), signal.SIGINT)
+        return train(*arguments, **options)
+
+    monkeypatch.setattr(rewards, "train", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        main(config(**refresh), started, resume=True)
+    assert "stopped after iteration 2 of 3" in capsys.readouterr().err
+    assert json.loads((started / "checkpoint" / "state.json").read_text())["step"] == 2
+    assert (started / "reward_model" / "after-2" / "recipes.json").exists()
+
+
+def test_a_disk_that_fills_up_late_loses_no_recipes(whole, started, monkeypatch):
+    from progrm_fast.trainer import train_reward_model
+
+    shutil.rmtree(started / "reward_model")
+
+    def full(*arguments):
+        raise FileError("No space left on device")
+
+    monkeypatch.setattr(train_reward_model, "draw_curve", full)
+    with pytest.raises(FileError, match="No space left"):
+        main(config(), started, resume=True)
+    monkeypatch.undo()
+    main(config(), started, resume=True)
+    ours, theirs = (folder / "reward_model" / "recipes.json" for folder in (started, whole))
+    assert ours.read_bytes() == theirs.read_bytes()
+    assert same(started / "actor", whole / "actor")
+
+
+def test_what_is_wrong_with_the_tasks_is_said_before_anything_is_written(tmp_path):
+    with pytest.raises(ValueError, match=r"env\.train: no task matches"):
+        main(config(env={"train": ["nothing-*"]}), tmp_path / "run")
+    assert not list(tmp_path.iterdir())
 
 
 def test_other_options_are_refused_and_named(started):
@@ -162,7 +211,8 @@ def test_a_checkpoint_without_its_weights(whole, tmp_path):
         main(config(), folder, resume=True)
 
 
-def test_nan_stops_with_the_state_before_it(whole, started, monkeypatch):
+@pytest.mark.parametrize("number", [3, 4])  # the first and the second step of the second iteration
+def test_nan_stops_with_the_state_before_it(whole, started, monkeypatch, number):
     from progrm_fast.trainer import update
 
     original, calls = update.policy_loss, []
@@ -170,7 +220,7 @@ def test_nan_stops_with_the_state_before_it(whole, started, monkeypatch):
     def poisoned(*arguments, **options):
         calls.append(1)
         loss = original(*arguments, **options)
-        return loss._replace(loss=loss.loss * float("nan")) if len(calls) == 3 else loss
+        return loss._replace(loss=loss.loss * float("nan")) if len(calls) == number else loss
 
     monkeypatch.setattr(update, "policy_loss", poisoned)
     with pytest.raises(TrainingDivergedError, match="iteration 2: the loss is nan"):
@@ -211,6 +261,25 @@ def test_an_environment_that_raises_is_counted(started, monkeypatch):
     main(config(rl={"tasks": 20, "iterations": 1}, reward={"kind": "env"}), started.parent / "other")
     record = metrics(started.parent / "other")[1]
     assert (record["episodes"], record["dropped"]) == (19, 1)
+
+
+@pytest.mark.parametrize("after", [0, 1])
+def test_an_environment_that_is_gone_stops_with_the_state_saved(whole, started, monkeypatch, after):
+    step = PhoneEnv.step
+
+    def gone(self, action):
+        if after == 0 or max([0, *(record["step"] for record in metrics(started))]) >= after:
+            raise OSError("no phone")
+        return step(self, action)
+
+    monkeypatch.setattr(PhoneEnv, "step", gone)
+    with pytest.raises(EnvironmentFailedError, match="the environment raised in all"):
+        main(config(), started, resume=True)
+    monkeypatch.undo()
+    assert json.loads((started / "checkpoint" / "state.json").read_text())["step"] == after
+    main(config(), started, resume=True)
+    assert same(started / "actor", whole / "actor")
+    assert metrics(started) == metrics(whole)
 
 
 @pytest.mark.parametrize(
@@ -284,6 +353,7 @@ def test_two_processes_do_what_one_does(whole, tmp_path):
     ours, theirs = weights(folder / "actor"), weights(whole / "actor")
     for name, tensor in ours.items():
         torch.testing.assert_close(tensor, theirs[name], rtol=1e-3, atol=1e-4, msg=name)
+    assert len(metrics(folder / "sft")) == len(metrics(whole / "sft"))
     for one, two in zip(metrics(whole), metrics(folder), strict=True):
         assert one.keys() == two.keys()
         assert one.get("success") == two.get("success")

@@ -158,7 +158,7 @@ def test_a_loss_that_is_no_number_takes_no_step():
     mine = make_episodes(actor)
     mine[0][1].steps[0].logp[:] = np.nan
     before = [p.detach().clone() for p in actor.parameters()]
-    with pytest.raises(NotFiniteError, match="loss nan"):
+    with pytest.raises(NotFiniteError, match="loss is nan"):
         update_actor(
             actor, optimizer_of(actor, 1e-2), mine, summaries(mine), None, RlSection(minibatches=1), [0, 0]
         )

@@ -16,8 +16,8 @@ from progrm_fast.trainer.actor import Actor, ActorConfig, build_actor  # noqa: E
 from progrm_fast.trainer.config import config_from_mapping  # noqa: E402
 from progrm_fast.trainer.rewards import write_runs  # noqa: E402
 from progrm_fast.trainer.rollout import EpisodeSpec, Rollouts, replay_prompts, success_rate  # noqa: E402
+from progrm_fast.trainer.stages import start_actor  # noqa: E402
 from progrm_fast.trainer.tasks import TaskSource  # noqa: E402
-from progrm_fast.trainer.train_policy import start_actor  # noqa: E402
 
 SCREEN = "# mail\n4 button compose\n5 item ann dinner\n6 field to : bob\n7 text hello"
 WORDS = [

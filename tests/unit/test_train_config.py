@@ -50,6 +50,10 @@ def test_every_number_has_a_range():
             {"actor": {"hidden_size": 60, "heads": 4}},
             "actor.hidden_size: expected a multiple of 2 x actor.heads = 8",
         ),
+        ({"reward": {"path": "no/such/folder"}}, "reward.path: expected the folder of a model"),
+        ({"demos": {"file": "no/such/file"}}, "demos.file: expected a file of trajectories"),
+        ({"env": {"distractors": 9}}, "env.distractors: expected 0 to 8, got 9"),
+        ({"env": {"name": "miniwob"}, "reward": {"kind": "progrm-env"}}, "reward.kind: expected another"),
         ({"demos": {"per_task": 0}}, "sft.steps: expected 0 without demonstrations"),
     ],
 )

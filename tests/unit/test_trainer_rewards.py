@@ -58,6 +58,12 @@ def test_a_window_pays_the_gain_over_its_steps():
     assert gains.tolist() == [0.25, 0.25, 0.5, 0.75]
 
 
+def test_a_step_without_a_number_spoils_no_other_window():
+    progress = np.array([np.nan, 0.25, np.nan, 0.75, 1.0], dtype=np.float32)
+    gains = np.diff(windowed(progress, 2), prepend=np.float32(0))
+    assert gains.tolist() == [0, 0.25, 0.25, 0.5, 0.75]
+
+
 def test_known_runs_are_labelled_again_and_do_not_count_twice(tmp_path):
     first = [Trajectory(f"a{i}", "t", "mail party to ann.", i < 2, STEPS[: 2 - i // 2]) for i in range(3)]
     labelled, library = label_runs("progrm-lcs", first, RewardSection())
