@@ -5,7 +5,7 @@ python examples/trl_progress.py
 The task is made up: say the five steps that send a mail, in order. Recipes are learned from two demonstrations; from
 then on every completion is labelled with its progress, and each step's tokens get the advantage of that step. Nothing
 is downloaded: tokenizer and model are made here. For a real run put in your own model, data and recipes (`progrm-fast
-annotate --recipes`), or a reward model: `make_scorer({"model": "reward_model/"})`.
+annotate --recipes --screen-key none`), or a reward model: `make_scorer({"model": "reward_model/"})`.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ def _bytes(ctx: click.Context, param: click.Parameter, value: str | None) -> int
     "--max-memory",
     callback=_bytes,
     metavar="SIZE",
-    help="Stay below, e.g. 1G or 800M: tasks are set aside on disk, beside the output. The labels are the same.",
+    help="Bound on memory, such as 1G or 800M: tasks are set aside on disk beside the output. Same labels.",
 )
 @click.option("--quiet", is_flag=True, help="No progress bar and no closing summary.")
 @options(READING_OPTIONS)

@@ -68,7 +68,7 @@ def collect(
     distractors: int,
     quiet: bool,
 ) -> None:
-    """Record trajectories in the embedded phone, or in MiniWoB++ in a real browser.
+    """Record trajectories in the simulated phone, or in MiniWoB++ in a real browser.
 
     The output is JSONL that `progrm-fast annotate` reads: a trajectory a line, each step with its action, the screen
     before it, what it led to, and the environment's own progress. The same options give the same bytes (the phone).

@@ -74,7 +74,10 @@ CONFIG_OPTIONS: list[Decorator] = [
         "--match", "Steps match when their texts are equal, or similar.", click.Choice(["exact", "text"])
     ),
     _config_option("--text-threshold", "Least similarity of matching texts.", _SHARE),
-    _config_option("--similarity", "LCS of two runs over their longer length, ..."),
+    _config_option(
+        "--similarity",
+        "LCS length over the longer run (max), the shorter (min), the mean (dice) or the union (jaccard).",
+    ),
     _config_option("--similarity-threshold", "Least mean similarity of runs that share a recipe.", _SHARE),
     _config_option("--max-members", "Distinct successes of a task to cluster at most.", _AT_LEAST_ONE),
     _config_option("--recipe", "Steps most runs of a cluster share, or a common subsequence of all."),

@@ -24,7 +24,10 @@ __all__ = ["score"]
 @click.option("-o", "--output", required=True, help="Where to write; .gz and .zst compress, - is standard output.")
 @click.option("--device", default="cpu", help="Such as cpu, cuda or cuda:1.")
 @click.option(
-    "--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), default="float32", help="Backbone's."
+    "--dtype",
+    type=click.Choice(["float32", "bfloat16", "float16"]),
+    default="float32",
+    help="Number format of the backbone.",
 )
 @click.option(
     "--batch-tokens", type=click.IntRange(1), default=16384, help="Tokens of a forward pass, padding included."

@@ -27,8 +27,8 @@ _AT_LEAST_ONE = click.IntRange(1)
     "--max-wait-ms", type=click.FloatRange(0), default=2.0, help="How long a request waits for others to join it."
 )
 @click.option("--max-body-bytes", type=_AT_LEAST_ONE, default=8 << 20, help="Larger requests are refused.")
-@click.option("--max-trajectories", type=_AT_LEAST_ONE, default=1024, help="Of one request.")
-@click.option("--max-steps", type=_AT_LEAST_ONE, default=1024, help="Of one trajectory.")
+@click.option("--max-trajectories", type=_AT_LEAST_ONE, default=1024, help="Most trajectories in a request.")
+@click.option("--max-steps", type=_AT_LEAST_ONE, default=1024, help="Most steps in a trajectory.")
 @click.option(
     "--step-separator", default="\\n", metavar="TEXT", help="Between the steps of a text sent to /get_reward."
 )

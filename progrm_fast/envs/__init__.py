@@ -1,4 +1,4 @@
-"""Environments to act in: an embedded phone (``gui``), and MiniWoB++ in a real browser (``miniwob``).
+"""Environments to act in: a simulated phone (``gui``), and MiniWoB++ in a real browser (``miniwob``).
 
 Importing this package registers ``progrm_fast/Phone-v0`` with Gymnasium.
 """

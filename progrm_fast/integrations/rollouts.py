@@ -8,6 +8,7 @@ from typing import Any
 
 from progrm_fast.annotation.annotator import ProgressAnnotator
 from progrm_fast.annotation.library import RecipeLibrary
+from progrm_fast.annotation.symbols import SCREEN_SEPARATOR
 from progrm_fast.records import Trajectory
 
 __all__ = ["Scorer", "gains", "make_scorer", "split_steps"]
@@ -28,7 +29,7 @@ def make_scorer(options: Mapping[str, Any]) -> Scorer | None:
     Raises
     ------
     ValueError
-        If both are named.
+        If both are named. When scoring: if the recipes were learned with what steps led to, and no step says.
     FileError
         If a file or folder cannot be read.
     """
@@ -38,8 +39,7 @@ def make_scorer(options: Mapping[str, Any]) -> Scorer | None:
     if library is not None:
         if not isinstance(library, RecipeLibrary):
             library = RecipeLibrary.load(library)
-        annotator = ProgressAnnotator(library=library)
-        return lambda trajectories: [label.progress.tolist() for label in annotator.annotate(trajectories)]
+        return _library_scorer(library)
     if model is not None:
         from progrm_fast.reward_model.model import ProgressRewardModel
 
@@ -48,6 +48,24 @@ def make_scorer(options: Mapping[str, Any]) -> Scorer | None:
         reward_model = model
         return lambda trajectories: [scores.progress.tolist() for scores in reward_model.score(trajectories)]
     return None
+
+
+def _library_scorer(library: RecipeLibrary) -> Scorer:
+    annotator = ProgressAnnotator(library=library)
+    key = library.config.screen_key
+    with_screens = any(SCREEN_SEPARATOR in step.text for recipe in library for step in recipe.steps)
+
+    def score(trajectories: Sequence[Trajectory]) -> list[list[float]]:
+        steps = [step for run in trajectories for step in run.steps]
+        if key is not None and with_screens and steps and not any(key.partition(".")[0] in step for step in steps):
+            # No step could match: every reward would be 0, and nobody would notice.
+            raise ValueError(
+                f"library: expected recipes learned without the screen (--screen-key none), since no step of these "
+                f"trajectories states {key!r}, got recipes learned with it"
+            )
+        return [label.progress.tolist() for label in annotator.annotate(trajectories)]
+
+    return score
 
 
 def gains(progress: Sequence[float]) -> list[float]:
