@@ -47,6 +47,17 @@ double logit(const Projection& p, std::int64_t k, std::int64_t j) {
 
 double sigmoid(double z) { return 1 / (1 + std::exp(-z)); }
 
+// q (1 - q), and q - y, of q = sigmoid(z): near 1 a double holds q, but not what q lacks of 1.
+double slope_of_sigmoid(double z) {
+  const double e = std::exp(-std::abs(z));
+  return e / ((1 + e) * (1 + e));
+}
+
+double sigmoid_less(double z, double y) {
+  const double e = std::exp(-std::abs(z)), tail = e / (1 + e);
+  return z > 0 ? (1 - y) - tail : tail - y;
+}
+
 // Kernels take halves apart into even and odd elements, sixteen at a time; weights come in the same order.
 std::vector<float> in_reading_order(const Projection& p) {
   std::vector<float> ordered(p.weights, p.weights + p.heads * p.hidden.width);
@@ -220,9 +231,8 @@ void score_steps_adjoint(const Projection& p, const Trajectories& trajectories, 
     const auto backwards = [&](std::int64_t t, double of_progress) {
       const std::int64_t lowest = mix(p, t, share).lowest;
       for (std::int64_t j = 0; j < p.heads; ++j) {
-        const double q = sigmoid(logit(p, t, j));
         const double weight = (1 - share) / static_cast<double>(p.heads) + (j == lowest ? share : 0.0);
-        dlogits[t * p.heads + j] = static_cast<float>(of_progress * weight * q * (1 - q));
+        dlogits[t * p.heads + j] = static_cast<float>(of_progress * weight * slope_of_sigmoid(logit(p, t, j)));
       }
     };
     grad_initial[row] = 0;
@@ -279,7 +289,7 @@ void progress_bce(const Projection& p, const Loss& loss, int max_threads) {
       for (std::int64_t j = 0; j < p.heads; ++j) {
         const double z = logit(p, k, j);
         sum += (z > 0 ? z : z * 0) - z * target + std::log1p(std::exp(-std::abs(z)));
-        d[j] = static_cast<float>(weight * (sigmoid(z) - target));
+        d[j] = static_cast<float>(weight * sigmoid_less(z, target));
       }
       losses[static_cast<std::size_t>(i)] = weight * sum;
       if (loss.sums != nullptr && any_nonzero(d, p.heads)) add_step(p, k, d, kernel, sums);

@@ -18,10 +18,10 @@ __all__ = ["report"]
 
 
 @click.command(context_settings={"show_default": True})
-@click.argument("input", metavar="LABELED")
+@click.argument("input", metavar="LABELLED")
 @click.option("-o", "--output", required=True, help="Where to write the page.")
 @click.option(
-    "--recipes", metavar="FILE", help="Recipes that the labels were made with; else learned from LABELED."
+    "--recipes", metavar="FILE", help="Recipes that the labels were made with; else learned from LABELLED."
 )
 @click.option("--title", help="Heading of the page. [default: the file's name]", show_default=False)
 @click.option("--text-length", type=click.IntRange(1), default=TEXT_LENGTH, help="Longer texts are cut.")
@@ -45,11 +45,11 @@ def report(
     quiet: bool,
     **chosen: Any,
 ) -> None:
-    """Make one self-contained page of the labels in LABELED, a file that `progrm-fast annotate` wrote.
+    """Make one self-contained page of the labels in LABELLED, a file that `progrm-fast annotate` wrote.
 
     It shows every task with its recipes and how alike its runs are, every run as a curve of progress, and every step.
-    Labels are taken from the file; the recipes they rest on from --recipes, or they are learned once more from LABELED,
-    with the options that annotate was given.
+    Labels are taken from the file; the recipes they rest on from --recipes, or they are learned once more from
+    LABELLED, with the options that annotate was given.
 
     \b
     Examples:

@@ -10,10 +10,17 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch.autograd.function import once_differentiable
 
 from progrm_fast.kernels import dispatch
 
-__all__ = ["DifferentiableOp", "OperatorHandle", "register_differentiable_op", "register_op"]
+__all__ = [
+    "DifferentiableOp",
+    "OperatorHandle",
+    "differentiable_once",
+    "register_differentiable_op",
+    "register_op",
+]
 
 OperatorHandle = Callable[..., Any]
 
@@ -108,6 +115,22 @@ def register_differentiable_op(
     torch.library.register_autograd(f"progrm_fast::{name}", backward, setup_context=setup_context, lib=_LIBRARY)
     plain = _register(f"{name}_without_gradient({signature}", name, fake)
     return DifferentiableOp(op, plain, backward, setup_context)
+
+
+def differentiable_once(backward: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the gradient formula, with a RuntimeError for whoever differentiates its results again.
+
+    For formulas of registered operations, which have no gradient of their own.
+    """
+    refusing: Callable[..., Any] = once_differentiable(backward)
+
+    def once(ctx: Any, *grads: torch.Tensor | None) -> Any:
+        if torch.is_grad_enabled():
+            # torch's own decorator looks at the incoming gradients alone; the history of saved tensors would be lost.
+            grads = tuple(None if grad is None else grad.detach().requires_grad_() for grad in grads)
+        return refusing(ctx, *grads)
+
+    return once
 
 
 def _register(schema: str, backend_function: str, fake: Callable[..., Any] | None) -> OperatorHandle:

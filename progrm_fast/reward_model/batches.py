@@ -74,9 +74,9 @@ def collate(prompts: Sequence[Prompt], *, pad_id: int, pooled: bool) -> StepBatc
         else:
             offsets.append(len(rows))
     told = [(b, at, screen) for b, prompt in enumerate(prompts) for at, screen in prompt.screens]
+    inputs = [screen.inputs() if callable(screen.inputs) else screen.inputs for _, _, screen in told]
     screens = {
-        name: torch.cat([screen.inputs[name] for _, _, screen in told])
-        for name in sorted({name for _, _, screen in told for name in screen.inputs})
+        name: torch.cat([one[name] for one in inputs]) for name in sorted({name for one in inputs for name in one})
     }
     for b, at, screen in told:
         for name, values in screen.token_inputs.items():

@@ -43,12 +43,18 @@ def classifier_parts(model: nn.Module) -> tuple[nn.Linear, nn.Linear | None, str
     if others:
         raise _unknown(model, f", which has a layer of its own: {type(others[0]).__name__}")
     if not isinstance(head, nn.Linear):
-        last = getattr(head, "out_proj", None)
+        name = [name for name, _ in head.named_children()][-1] if isinstance(head, nn.Sequential) else "out_proj"
+        last = getattr(head, name, None)
         if not isinstance(head, nn.Module) or not isinstance(last, nn.Linear):
             raise _unknown(model)
+        if isinstance(head, nn.Sequential):
+            if any(isinstance(part, nn.Module) and _has_weights(part) for part in (pre, pooler)):
+                raise _unknown(model, ", which has layers both in a Sequential and before it")
+            if all(isinstance(part, nn.Dropout) for part in list(head)[:-1]):
+                return last, None, "gelu"
         first = _only_layer(model, [layer for layer in head.modules() if layer is not last])
         without_last = copy.deepcopy(head)
-        without_last.out_proj = nn.Identity()
+        setattr(without_last, name, nn.Identity())
         return last, first, _activation_of(model, without_last)
     if isinstance(pre, nn.Linear):
         return head, pre, "relu"
@@ -74,7 +80,7 @@ def _activation_of(model: nn.Module, part: nn.Module) -> str:
     layer = _only_layer(model, part.float().cpu().eval().modules())
     generator = torch.Generator().manual_seed(0)
     width = layer.in_features
-    rows = 2 * torch.randn(_PROBES, 1, width, generator=generator)
+    rows = 2 * torch.randn(_PROBES, 1, width, generator=generator, dtype=torch.float32)
     with torch.no_grad():
         # Not its own weights, which may be 0 and tell nothing.
         layer.weight.copy_(torch.randn(layer.weight.shape, generator=generator) / width**0.5)
@@ -91,6 +97,6 @@ def _has_weights(part: nn.Module) -> bool:
 
 def _unknown(model: nn.Module, why: str = "") -> TypeError:
     return TypeError(
-        "model: expected a classification head (score, or classifier with or without a layer before it), got "
+        "model: expected a classification head (score or classifier, with or without a layer before it), got "
         f"{type(model).__name__}{why}"
     )

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from progrm_fast.kernels.checks import check_number
-from progrm_fast.kernels.score import StepScores, progress_bce_loss, score_steps
+from progrm_fast.kernels.checks import at_most, check_number, check_place, result_dtype
+from progrm_fast.kernels.score import StepScores, check_labels, check_rows, progress_bce_loss, score_steps
 from progrm_fast.reward_model.classifiers import ACTIVATIONS, classifier_parts
 
 __all__ = ["ACTIVATIONS", "KINDS", "ProgressHead"]
@@ -133,6 +133,8 @@ class ProgressHead(nn.Module):
         """Cross-entropy with soft targets; see ``progrm_fast.kernels.score.progress_bce_loss``."""
         if self.kind == "mlp":
             # A step that is not valid must not reach the hidden layer either.
+            check_rows(hidden, step_index)
+            check_labels(targets, sample_weights, step_index)
             valid = ~targets.isnan() if sample_weights is None else ~targets.isnan() & (sample_weights != 0)
             step_index = torch.where(valid, step_index, -1)
             hidden, step_index, options = self._operands(hidden, step_index, missing=~valid)
@@ -178,8 +180,9 @@ class ProgressHead(nn.Module):
 
         Progress equals what the model's own head gives for the same hidden state: the sigmoid of one label's logit,
         or the softmax of two labels' logits for the second label. Recognised are a linear layer (``score`` or
-        ``classifier``), a pooler or ``pre_classifier`` before it, and a ``classifier`` of ``dense`` and ``out_proj``;
-        the activation between two layers is found by running a copy of them. Dropout is left out.
+        ``classifier``), a pooler or ``pre_classifier`` before it, a ``classifier`` of ``dense`` and ``out_proj``, and
+        a ``Sequential`` of a layer, an activation and a layer; the activation between two layers is found by running
+        a copy of them. Dropout is left out.
 
         Parameters
         ----------
@@ -243,19 +246,36 @@ class ProgressHead(nn.Module):
         self, layer: nn.Linear, hidden: torch.Tensor, step_index: torch.Tensor, missing: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Gather the rows of the steps and send them through the hidden layer; return them and their places."""
-        flat = hidden.reshape(-1, hidden.shape[-1])
-        exists = (step_index >= 0) & (step_index < flat.shape[0])
-        if flat.device.type == "cpu" and not torch.compiler.is_compiling():
+        check_rows(hidden, step_index)
+        if hidden.shape[-1] != self.hidden_size:
+            raise ValueError(f"hidden: expected rows of {self.hidden_size} numbers, got {tuple(hidden.shape)}")
+        check_place("hidden_layer.weight", layer.weight, None, hidden.device)
+        if hidden.ndim == 2:
+            hidden = hidden[None]
+        n_rows, per_batch = hidden.shape[0] * hidden.shape[1], max(1, hidden.shape[1])
+        exists = (step_index >= 0) & (step_index < n_rows)
+        if hidden.device.type == "cpu" and not torch.compiler.is_compiling():
             wrong = ~exists if missing is None else ~exists & ~missing
             if wrong.any():
-                raise ValueError(
-                    f"step_index: expected rows of 0 to {flat.shape[0] - 1}, got {int(step_index[wrong][0])}"
-                )
+                rows_there = f"rows of 0 to {n_rows - 1}" if n_rows else "no rows, for hidden has none"
+                raise ValueError(f"step_index: expected {rows_there}, got {int(step_index[wrong][0])}")
         # As in score_steps, a row that does not exist gives NaN (by its place, -1) and is not read.
-        rows = torch.where(exists[:, None], flat[torch.where(exists, step_index, 0)], 0)
+        if n_rows == 0:
+            rows = hidden.new_zeros(step_index.shape[0], self.hidden_size)
+        else:
+            i = torch.where(exists, step_index, 0)
+            # By two indices: to reshape a slice would copy all of it.
+            rows = torch.where(exists[:, None], hidden[i // per_batch, i % per_batch], 0)
         if self.norm_weight is not None:
-            rows = functional.rms_norm(rows.float(), (self.hidden_size,), self.norm_weight.float(), self.norm_eps)
-        rows = ACTIVATIONS[self.activation](layer(rows.to(layer.weight.dtype)))
+            wide = result_dtype(hidden)
+            rows = functional.rms_norm(rows.to(wide), (self.hidden_size,), self.norm_weight.to(wide), self.norm_eps)
+        # In the dtype of the weights, but in float64 where the hidden states are, and only there.
+        dtype = torch.float64 if hidden.dtype == torch.float64 else at_most(layer.weight, hidden).dtype
+        if dtype == layer.weight.dtype:
+            rows = layer(rows.to(dtype))
+        else:
+            rows = functional.linear(rows.to(dtype), layer.weight.to(dtype), layer.bias.to(dtype))
+        rows = ACTIVATIONS[self.activation](rows)
         places = torch.arange(step_index.shape[0], device=step_index.device)
         return rows, torch.where(exists, places, -1)
 

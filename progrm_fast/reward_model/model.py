@@ -54,18 +54,20 @@ class ProgressRewardModel(torch.nn.Module):
     pooling : {"mean", "first", "last"}
         Encoder form: which of a prompt's rows are scored: the mean of all, the first (``[CLS]``) or the last. The
         decoder form scores the row of each step's last token.
-    head : mapping, optional
-        Options of ``ProgressHead``.
+    head : ProgressHead or mapping, optional
+        A head, used as it is (``ProgressHead.from_classifier`` makes one of a trained model's), or options of a new
+        one.
     screens : ScreenProcessor, optional
         Gives a vision-language backbone each step's picture. It is code, so a file cannot hold it: give it again to
         ``from_pretrained``.
     seed : int
-        Of the head's random weights; the caller's random state stays as it was.
+        Of a new head's random weights; the caller's random state stays as it was.
 
     Raises
     ------
     TypeError, ValueError
-        If an option does not exist or is out of range, or the tokenizer has more tokens than the backbone.
+        If an option does not exist or is out of range, the tokenizer has more tokens than the backbone, the head
+        another width, or the form is ``decoder`` for a backbone that sees both ways.
     """
 
     def __init__(
@@ -75,7 +77,7 @@ class ProgressRewardModel(torch.nn.Module):
         *,
         prompts: PromptConfig | None = None,
         pooling: Pooling = "mean",
-        head: Mapping[str, Any] | None = None,
+        head: ProgressHead | Mapping[str, Any] | None = None,
         screens: ScreenProcessor | None = None,
         seed: int = 0,
     ) -> None:
@@ -87,17 +89,30 @@ class ProgressRewardModel(torch.nn.Module):
             raise ValueError(
                 f"tokenizer: expected at most the backbone's {text_config.vocab_size} tokens, got {len(tokenizer)}"
             )
-        prompts = PromptConfig(form=natural_form(backbone)) if prompts is None else prompts
-        longest = getattr(text_config, "max_position_embeddings", None)
+        form = natural_form(backbone)
+        prompts = PromptConfig(form=form) if prompts is None else prompts
+        if prompts.form == "decoder" and form == "encoder":
+            raise ValueError(
+                "prompts: expected the form encoder for a backbone that sees both ways "
+                f"({backbone.config.model_type}), got decoder, in which its steps would see what comes later"
+            )
+        longest = _n_positions(backbone)
         if longest is not None and longest < prompts.max_tokens:
             prompts = replace(prompts, max_tokens=longest)
         self.backbone = backbone
         self.tokenizer = tokenizer
         self.pooling: Pooling = pooling
         self.prompter = Prompter(tokenizer, prompts, screens)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.head = ProgressHead(**{"hidden_size": text_config.hidden_size, **(head or {})})
+        if isinstance(head, ProgressHead):
+            self.head = head
+        else:
+            with torch.random.fork_rng(devices=[]):
+                torch.default_generator.manual_seed(seed)  # torch.manual_seed seeds the GPUs' as well
+                self.head = ProgressHead(**{"hidden_size": text_config.hidden_size, **(head or {})})
+        if self.head.hidden_size != text_config.hidden_size:
+            raise ValueError(
+                f"head: expected the backbone's hidden_size {text_config.hidden_size}, got {self.head.hidden_size}"
+            )
 
     @property
     def device(self) -> torch.device:
@@ -376,8 +391,25 @@ class ProgressRewardModel(torch.nn.Module):
         return cls(backbone, tokenizer, **options)
 
 
+def _n_positions(backbone: PreTrainedModel) -> int | None:
+    """Return how many tokens a backbone has positions for; None where its configuration sets no limit."""
+    longest: int | None = getattr(backbone.config.get_text_config(), "max_position_embeddings", None)
+    if longest is None:
+        return None
+    # RoBERTa and its kin count positions from the one after the padding's.
+    paddings = (
+        getattr(part, "padding_idx", None)
+        for name, part in backbone.named_modules()
+        if name.rpartition(".")[2] == "position_embeddings"
+    )
+    return longest - max((int(padding) + 1 for padding in paddings if padding is not None), default=0)
+
+
 def natural_form(backbone: PreTrainedModel | str | os.PathLike[str]) -> Literal["decoder", "encoder"]:
     """Return the form that suits a backbone, or the one in a folder: ``encoder`` where it sees both ways.
+
+    That is told by its kind (those with a masked language model see both ways, unless they are set up as decoders)
+    and by its configuration, not by trying.
 
     Raises
     ------
@@ -395,7 +427,10 @@ def natural_form(backbone: PreTrainedModel | str | os.PathLike[str]) -> Literal[
     else:
         config = backbone.config
     # Encoders come with a masked language model; most of them have a causal one as well.
-    return "encoder" if config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES else "decoder"
+    masked = config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not getattr(config, "is_decoder", False)
+    # A switch of kinds that are causal without it; "vision" turns it on for pictures alone.
+    both_ways = getattr(config.get_text_config(), "use_bidirectional_attention", None) in (True, "all")
+    return "encoder" if masked or both_ways else "decoder"
 
 
 def quiet_transformers() -> None:

@@ -20,7 +20,7 @@ room loses its last tokens; one that holds a screenshot is refused, for a pictur
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -72,16 +72,17 @@ class Screen:
     ----------
     tokens : list of int
         The tokens that stand for the picture in the text, such as ``[vision_start, *[image] * n, vision_end]``.
-    inputs : mapping of str to tensor
+    inputs : mapping of str to tensor, or function without arguments that returns one
         What the backbone is given beside the tokens (``pixel_values``, ``image_grid_thw``, ...). Those of all
-        pictures of a batch are concatenated along the first dimension, in the order of their tokens.
+        pictures of a batch are concatenated along the first dimension, in the order of their tokens. A function is
+        called whenever a batch holds the picture, so that only the pictures of one batch are in memory.
     token_inputs : mapping of str to list of int
         What the backbone is given for each token beside its number (``mm_token_type_ids``): as many integers as
         ``tokens``; tokens of no picture have 0.
     """
 
     tokens: Sequence[int]
-    inputs: Mapping[str, torch.Tensor]
+    inputs: Mapping[str, torch.Tensor] | Callable[[], Mapping[str, torch.Tensor]]
     token_inputs: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
 

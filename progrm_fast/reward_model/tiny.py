@@ -127,6 +127,6 @@ def tiny_qwen2(vocab_size: int, *, seed: int = 0, language_model: bool = False, 
 
     kind = AutoModelForCausalLM if language_model else AutoModel
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed seeds the GPUs' as well
         model: PreTrainedModel = kind.from_config(tiny_qwen2_config(vocab_size, **options))  # type: ignore[no-untyped-call]  # of a private class
     return model

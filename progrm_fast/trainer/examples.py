@@ -52,10 +52,19 @@ class PromptExamples:
         return [self._names[i] for i in members]
 
     def content_hash(self) -> str:
-        """Return a hash of ids, tokens and labels: of all that the loop learns from, the tokenizer included."""
+        """Return a hash of ids, tokens, pictures and labels: of what the loop learns from, the tokenizer included.
+
+        Of a picture whose inputs are a function, its tokens alone: the picture itself is made when it is needed.
+        """
         content = hashlib.sha256()
         for name, prompts, labels in zip(self._names, self._prompts, self.labels, strict=True):
             content.update(f"{name!r} {[prompt.tokens for prompt in prompts]}".encode())
+            for _, screen in (told for prompt in prompts for told in prompt.screens):
+                content.update(f"{ {key: list(kinds) for key, kinds in screen.token_inputs.items()} }".encode())
+                if not callable(screen.inputs):
+                    for key, tensor in sorted(screen.inputs.items()):
+                        content.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}".encode())
+                        content.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
             content.update(labels.tobytes())
         return content.hexdigest()
 

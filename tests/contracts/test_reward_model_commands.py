@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -70,7 +71,7 @@ def test_training_writes_the_folder_of_the_run(trained):
     assert sorted(os.listdir(trained / "rm")) == ["checkpoint", "curve.png", "metrics.jsonl", "model"]
     state = json.loads((trained / "rm" / "checkpoint" / "state.json").read_text())
     assert state["step"] == 2
-    # Five runs have steps, one has no label (its task has no success); one task of three is held out.
+    # Four runs have steps and labels (the task of another has no success); one task of two is held out.
     options = state["made_with"]["options"]
     assert (options["epochs"], options["learning_rate"], options["eval_by"]) == (2, 1e-3, "task")
 
@@ -114,9 +115,47 @@ def test_closing_words(trained):
     arguments = ["--epochs", "1", "--max-tokens", "64", "--form", "encoder", "--head", "mlp", "--eval-by", "run"]
     done = call("train-reward-model", trained / "labelled.jsonl", "-o", trained / "other", *arguments)
     assert done.exit_code == 0
-    first, second = done.output.splitlines()
-    assert first.startswith("1 steps on 5 trajectories, last loss ")
+    passed_over, first, second = done.output.splitlines()
+    assert passed_over == "passed over: 2 trajectories without labels or steps"
+    assert first.startswith("1 steps on 3 trajectories, last loss ")
     assert second.startswith("held out, 1 trajectories: cross-entropy ")
+
+
+def test_tasks_without_labels_are_neither_held_out_nor_counted(tmp_path):
+    runs = [
+        {
+            "trajectory_id": f"{task}{i}",
+            "task_id": task,
+            "goal": f"word{task}",
+            "success": None,
+            "steps": steps("ab"),
+        }
+        for task in "stuvwxyz"
+        for i in range(2)
+    ]
+    for run in runs:
+        if run["task_id"] in "stuv":
+            for t, step in enumerate(run["steps"]):
+                step["progress"] = (t + 1) / 2
+    (tmp_path / "half.jsonl").write_text(lines(runs))
+    for seed in range(4):  # whichever tasks it holds out
+        arguments = ["--epochs", "1", "--max-tokens", "64", "--eval-share", "0.5", "--seed", seed]
+        done = call("train-reward-model", tmp_path / "half.jsonl", "-o", tmp_path / f"rm{seed}", *arguments)
+        assert done.exit_code == 0, done.output
+        assert "passed over: 8 trajectories" in done.output
+        assert "steps on 4 trajectories" in done.output
+        assert "held out, 4 trajectories" in done.output
+    words = (tmp_path / "rm0" / "model" / "tokenizer" / "tokenizer.json").read_text()
+    assert any(f"word{task}" in words for task in "stuv")
+    assert not any(f"word{task}" in words for task in "wxyz")
+
+
+def test_every_option_has_a_help_text():
+    from progrm_fast.cli.score import score
+    from progrm_fast.cli.train_reward_model import train_reward_model
+
+    for command in (train_reward_model, score):
+        assert [o.name for o in command.params if isinstance(o, click.Option) and not o.help] == []
 
 
 @pytest.mark.parametrize(
@@ -130,7 +169,7 @@ def test_closing_words(trained):
             "--device: 'abacus' cannot be used",
         ),
         (["train-reward-model", "{0}/labelled.jsonl", "-o", "{0}/rm"], "holds a training run already"),
-        (["train-reward-model", "{0}/runs.jsonl", "-o", "{0}/y"], "expected at least one with labels"),
+        (["train-reward-model", "{0}/runs.jsonl", "-o", "{0}/y"], "got none in 6"),
         (
             ["train-reward-model", "{0}/labelled.jsonl", "-o", "{0}/labelled.jsonl"],
             "labelled.jsonl: cannot be written",

@@ -10,7 +10,7 @@ from progrm_fast.kernels import dispatch, score
 from progrm_fast.kernels.score import progress_bce_loss, score_steps
 from progrm_fast.lcs import set_isa
 from progrm_fast.testing.poison import poisoned_allocations
-from progrm_fast.testing.score_cases import score_cases
+from progrm_fast.testing.score_cases import ScoreCase, score_cases
 
 VARIANTS = [("reference", ""), ("triton", ""), *(("cpu", isa) for isa in _C.simd_levels())]
 DEVICE = {"triton": "cuda" if torch.cuda.is_available() else "cpu"}
@@ -29,7 +29,8 @@ def run(case, backend, function):
     case = type(case)(**{name: getattr(case, name) for name in case.__dataclass_fields__} | leaves)
     results = function(case, backend)
     weights = torch.Generator().manual_seed(4)
-    total = sum((r * torch.rand(r.shape, generator=weights).to(r)).sum() for r in results if r.numel())
+    shares = [torch.rand(r.shape, generator=weights, dtype=torch.float32).to(r) for r in results]
+    total = sum((r * share).sum() for r, share in zip(results, shares, strict=True) if r.numel())
     if isinstance(total, torch.Tensor):
         total.backward()
     return [r.detach() for r in results], {name: leaf.grad for name, leaf in leaves.items()}
@@ -121,6 +122,81 @@ def test_results_depend_neither_on_threads_nor_on_the_instruction_set(isa, threa
     assert torch.equal(found[4].flatten(0, 1).any(1).nonzero()[:, 0], index.unique())
 
 
+@pytest.mark.parametrize(("backend", "isa"), VARIANTS)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_the_default_dtype_of_torch_changes_nothing(backend, isa, dtype):
+    set_isa(isa or "auto")
+    (case,) = (case for case in score_cases() if case.name == "the most doubtful head")
+    case = case.mapped(lambda x: x.to(DEVICE.get(backend, "cpu")))
+    expected = [run(case, backend, function) for function in (scores, loss)]
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        with poisoned_allocations():
+            found = [run(case, backend, function) for function in (scores, loss)]
+    finally:
+        torch.set_default_dtype(before)
+    for (got, gradients), (wanted, wanted_gradients) in zip(found, expected, strict=True):
+        for a, b in zip(got, wanted, strict=True):
+            assert a.dtype == torch.float32
+            assert torch.equal(a, b)
+        for name, gradient in gradients.items():
+            assert (gradient is None) == (wanted_gradients[name] is None)
+            assert gradient is None or torch.equal(gradient, wanted_gradients[name])
+
+
+# Element by element, however small: what is compared with the largest of its kind above says nothing of these.
+SURE = (5.0, 10.0, 17.0, 30.0, 60.0)
+
+
+@pytest.mark.parametrize(("backend", "isa"), VARIANTS)
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_gradients_of_confident_steps_keep_their_digits(backend, isa, sign):
+    set_isa(isa or "auto")
+    (rows,) = place(backend, torch.tensor([[sign * z] for z in SURE]))
+    index, cu_steps, ones = place(
+        backend,
+        torch.arange(len(SURE)),
+        torch.arange(len(SURE) + 1, dtype=torch.int32),
+        torch.ones(len(SURE)),
+    )
+    rows.requires_grad_()
+    tails = [math.exp(-z) / (1 + math.exp(-z)) for z in SURE]  # what q lacks of 1, or of 0
+
+    def assert_digits(expected):
+        for got, wanted in zip(rows.grad[:, 0].tolist(), expected, strict=True):
+            assert got == pytest.approx(wanted, rel=score.RELATIVE_TOLERANCE, abs=0)
+        rows.grad = None
+
+    options = {"weight": ones[:1], "step_index": index, "backend": backend}
+    score_steps(rows, cu_steps=cu_steps, **options).progress.sum().backward()
+    assert_digits([tail * (1 - tail) for tail in tails])
+    right = ones * (sign > 0)
+    progress_bce_loss(rows, targets=right, **options).backward()
+    assert_digits([-sign * tail / len(SURE) for tail in tails])
+    progress_bce_loss(rows, targets=1 - right, **options).backward()
+    assert_digits([sign * (1 - tail) / len(SURE) for tail in tails])
+
+
+@pytest.mark.parametrize("backend", dispatch.BACKENDS)
+@pytest.mark.parametrize("factor", [math.nan, math.inf])
+def test_a_gradient_that_is_no_number_does_not_reach_steps_that_are_not_valid(backend, factor):
+    hidden, weight, index, targets = place(
+        backend, torch.ones(4, 2), torch.ones(2), torch.tensor([0, 2, -1]), torch.tensor([0.5, 0.2, math.nan])
+    )
+    leaves = [hidden.requires_grad_(), weight.requires_grad_()]
+    options = {"step_index": index, "backend": backend}
+    (progress_bce_loss(*leaves, targets=targets, **options) * factor).backward()
+    assert (~hidden.grad.isfinite()).any(1).tolist() == [True, False, True, False]
+    assert not hidden.grad[[1, 3]].any()
+    assert not weight.grad.isfinite().any()
+    hidden.grad = weight.grad = None
+    bias = torch.zeros(1, device=hidden.device, requires_grad=True)
+    loss = progress_bce_loss(*leaves, bias, targets=targets * math.nan, **options)  # no step is valid
+    (loss * factor).backward()
+    assert not any(x.grad.any() for x in (hidden, weight, bias))
+
+
 def place(backend, *tensors):
     return [x.to(DEVICE.get(backend, "cpu")) for x in tensors]
 
@@ -180,6 +256,40 @@ def test_on_a_gpu_a_step_of_no_trajectory_has_no_reward():
     found = score_steps(hidden, weight, step_index=index, cu_steps=cu_steps, backend="triton")
     assert found.progress.isfinite().all()
     assert found.rewards[2] == found.returns[2] == 0
+
+
+@pytest.mark.parametrize("offsets", [[0, 3, 1, 4], [0, 9, -5, 4], [4, 0], [2, 2, 1, 9]])
+def test_on_a_gpu_offsets_that_decrease_leave_progress_as_it_is(offsets):
+    hidden, weight, index, cu_steps = place(
+        "triton", torch.ones(4, 4), torch.ones(4), torch.arange(4), torch.tensor(offsets, dtype=torch.int32)
+    )
+    hidden.requires_grad_()
+    found = score_steps(hidden, weight, step_index=index, cu_steps=cu_steps, backend="triton")
+    assert torch.equal(found.progress, torch.full_like(found.progress, found.progress[0].item()))
+    assert found.progress.isfinite().all()
+    sum(x.sum() for x in found).backward()
+    assert hidden.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("width", [16_384, 16_385, 40_000])
+def test_rows_of_any_width_are_scored_and_their_gradients_taken(width):
+    random = torch.Generator().manual_seed(width)
+    weight = torch.randn(1, width, generator=random) / width**0.5
+    case = ScoreCase(
+        f"width {width}",
+        torch.randn(3, width, generator=random),
+        weight,
+        torch.tensor([2, 0]),
+        torch.tensor([0, 2], dtype=torch.int32),
+        torch.tensor([0.3, 0.8]),
+    )
+    compare(case, "triton", scores)
+    if width <= 16_384:
+        compare(case, "triton", loss)
+        return
+    case = case.mapped(lambda x: x.to(DEVICE["triton"]))
+    with pytest.raises(ValueError, match=f"takes the loss of at most 16384 columns, got {width}"):
+        loss(case, "triton")
 
 
 WRONG_LABELS = {

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from progrm_fast.kernels import score
 from progrm_fast.kernels.score import progress_bce_loss, score_steps
 
 INDEX = torch.tensor([0, 3, 9, 3, 4])  # row 3 ends two steps
@@ -46,3 +47,29 @@ def test_loss(heads, norm):
         return progress_bce_loss(hidden, weight, bias, step_index=INDEX, **options)
 
     assert torch.autograd.gradcheck(loss, leaves(heads, norm)[:4])
+
+
+LOSS, SCORES = score._progress_bce, score._score_steps
+OPTIONS = (None, 1e-6)  # no norm
+
+
+def loss_by(op):
+    return lambda hidden, weight: op(hidden, weight, None, INDEX, torch.rand(5), None, *OPTIONS, True, "auto")[0]
+
+
+def scores_by(op):
+    numbers = (None, 0.0, 0.9, 0.0, "auto")
+    return lambda hidden, weight: op(hidden, weight, None, INDEX, CU_STEPS, *OPTIONS, *numbers)[2].sum()
+
+
+@pytest.mark.parametrize("way", ["eager", "registered", "compiled"])
+@pytest.mark.parametrize(("by", "op"), [(loss_by, LOSS), (scores_by, SCORES)], ids=["loss", "scores"])
+def test_a_second_derivative_is_refused(by, op, way):
+    function = by(op.op if way == "registered" else op)
+    if way == "compiled":
+        function = torch.compile(function, fullgraph=True, backend="aot_eager")
+    hidden, weight = torch.randn(2, 5, 4, requires_grad=True), torch.randn(1, 4, requires_grad=True)
+    (first,) = torch.autograd.grad(function(hidden, weight), hidden, create_graph=True)
+    # A penalty on the gradient beside the loss: the loss alone must not be what is learnt from.
+    with pytest.raises(RuntimeError, match=r"differentiate twice|double backward"):
+        (function(hidden, weight) + first.square().sum()).backward()

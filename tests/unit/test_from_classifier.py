@@ -67,6 +67,46 @@ def test_progress_is_what_the_model_itself_says(name, options, between, labels):
     assert ProgressHead.from_config(head.config()).state_dict().keys() == head.state_dict().keys()
 
 
+def with_head(*layers):
+    """Return a Qwen2 whose ``score`` is a Sequential, as Qwen2.5-Math-PRM's, that ends with two labels."""
+    model = build("Qwen2ForTokenClassification", DECODER, 2)
+    model.score = torch.nn.Sequential(*layers, torch.nn.Linear(16, 2)).eval()
+    return model
+
+
+@pytest.mark.parametrize(
+    ("between", "layers"),
+    [
+        ("relu", [torch.nn.Linear(16, 16), torch.nn.ReLU()]),
+        ("tanh", [torch.nn.Dropout(), torch.nn.Linear(16, 16, bias=False), torch.nn.Tanh(), torch.nn.Dropout()]),
+        (None, [torch.nn.Dropout()]),
+        (None, []),
+    ],
+)
+def test_a_sequential_is_taken_over(between, layers):
+    model, hidden = with_head(*layers), torch.randn(1, 6, 16, generator=torch.Generator().manual_seed(0))
+    head = ProgressHead.from_classifier(model)
+    assert (head.activation if head.kind == "mlp" else None) == between
+    with torch.no_grad():
+        got = head(hidden, step_index=torch.arange(6), cu_steps=torch.tensor([0, 6], dtype=torch.int32)).progress
+        torch.testing.assert_close(got, model.score(hidden)[0].softmax(1)[:, 1], rtol=1e-5, atol=1e-6)
+
+
+def test_a_sequential_of_another_form_is_refused():
+    linear, relu = torch.nn.Linear(16, 16), torch.nn.ReLU()
+    for layers in ([linear, relu, torch.nn.Linear(16, 16), relu], [torch.nn.LayerNorm(16)], [relu]):
+        with pytest.raises(TypeError, match="whose head is not one or two layers"):
+            ProgressHead.from_classifier(with_head(*layers))
+    model = with_head(linear, relu)
+    model.score.append(torch.nn.Sigmoid())
+    with pytest.raises(TypeError, match="model: expected a classification head"):
+        ProgressHead.from_classifier(model)
+    model = build("BertForSequenceClassification", TINY, 1)
+    model.classifier = torch.nn.Sequential(linear, relu, torch.nn.Linear(16, 1))
+    with pytest.raises(TypeError, match="layers both in a Sequential and before it"):
+        ProgressHead.from_classifier(model)
+
+
 def test_half_precision_and_weights_of_zero_do_not_hide_the_activation():
     model = build("ElectraForSequenceClassification", EMBEDDED, 1)
     with torch.no_grad():

@@ -142,6 +142,28 @@ def test_screens_stand_before_their_step_and_are_never_cut():
         Prompter(words, PromptConfig(max_tokens=32), screens).prompts([run(long)])
 
 
+def test_a_picture_is_made_when_its_batch_is():
+    made = []
+
+    def screens(step):
+        def inputs():
+            made.append(step["picture"])
+            return {"pixels": torch.tensor([[step["picture"]]])}
+
+        return Screen([7, 8], inputs)
+
+    runs = [
+        run([{"action": "a", "picture": 5}, {"action": "b", "picture": 6}]),
+        run([{"action": "a", "picture": 7}]),
+    ]
+    first, second = Prompter(Words(), PromptConfig(), screens).prompts(runs)
+    assert made == []
+    for prompts, pixels in ([[first], [5, 6]], [[second], [7]], [[second, first], [7, 5, 6]]):
+        batch = collate(prompts, pad_id=0, pooled=False)
+        assert batch.screens["pixels"][:, 0].tolist() == pixels
+    assert made == [5, 6, 7, 7, 5, 6]
+
+
 def test_texts_for_a_tokenizer():
     assert trajectory_texts(run([{"action": "a", "result": "b"}])) == [
         "Goal: buy milk\n",

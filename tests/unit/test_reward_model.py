@@ -2,15 +2,16 @@
 
 import json
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from progrm_fast import FileError, Trajectory
+from progrm_fast import FileError, ProgressHead, Trajectory
 from progrm_fast.reward_model.model import MODEL_FILE, ProgressRewardModel, natural_form, quiet_transformers
 from progrm_fast.reward_model.prompts import PromptConfig, Prompter, Screen, trajectory_texts
-from progrm_fast.reward_model.tiny import tiny_qwen2, train_tokenizer
+from progrm_fast.reward_model.tiny import tiny_qwen2, tiny_qwen2_config, train_tokenizer
 
 quiet_transformers()
 SMALL = {"hidden_size": 32, "intermediate_size": 64}
@@ -41,6 +42,15 @@ def bert(n_tokens):
     return BertModel(config).eval()
 
 
+def roberta(n_tokens, kind="Roberta"):
+    import transformers
+
+    torch.manual_seed(0)
+    small = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+    config = getattr(transformers, f"{kind}Config")(vocab_size=n_tokens, max_position_embeddings=42, **small)
+    return getattr(transformers, f"{kind}Model")(config).eval()
+
+
 @pytest.fixture(scope="module")
 def decoder(tokenizer):
     return ProgressRewardModel(tiny_qwen2(len(tokenizer), **SMALL), tokenizer, head={"kind": "mlp"}).eval()
@@ -61,6 +71,46 @@ def test_the_form_follows_the_backbone(decoder, encoder):
     assert decoder.prompter.config.form == "decoder"
     assert encoder.prompter.config.form == "encoder"
     assert encoder.prompter.config.max_tokens == 256  # as many as the backbone has positions
+
+
+@pytest.mark.parametrize("kind", ["Roberta", "XLMRoberta", "Camembert", "MPNet"])
+def test_a_backbone_whose_positions_begin_after_the_paddings_takes_prompts_of_full_length(tokenizer, kind):
+    model = ProgressRewardModel(roberta(len(tokenizer), kind), tokenizer).eval()
+    assert model.prompter.config.max_tokens == 40
+    prompts = model.prompter.prompts(RUNS[:1])
+    assert max(len(prompt.tokens) for prompt in prompts) == 40
+    assert np.isfinite(model.score(RUNS[:1])[0].progress).all()
+
+
+def test_steps_of_a_backbone_that_sees_both_ways_are_not_scored_in_one_sequence(tokenizer):
+    from transformers import BertModel, Gemma3TextConfig
+
+    backbone = bert(len(tokenizer))
+    with pytest.raises(ValueError, match=r"prompts: expected the form encoder .* \(bert\), got decoder"):
+        ProgressRewardModel(backbone, tokenizer, prompts=PromptConfig("decoder"))
+    backbone.config.is_decoder = True
+    causal = ProgressRewardModel(BertModel(backbone.config), tokenizer).eval()
+    assert causal.prompter.config.form == "decoder"
+    whole, cut = causal.score([RUNS[3], Trajectory("cut", "t", RUNS[3].goal, None, RUNS[3].steps[:3])])
+    np.testing.assert_allclose(cut.progress, whole.progress[:3], atol=1e-5)
+    for both_ways, form in [(True, "encoder"), (False, "decoder")]:
+        config = Gemma3TextConfig(use_bidirectional_attention=both_ways)
+        assert natural_form(type("Backbone", (), {"config": config})) == form
+
+
+def test_a_head_of_ones_own_is_used_and_saved(decoder, tokenizer, tmp_path):
+    torch.manual_seed(5)
+    head = ProgressHead(32, kind="mlp", mlp_size=7, activation="relu", bias=False)
+    model = ProgressRewardModel(decoder.backbone, tokenizer, head=head).eval()
+    assert model.head is head
+    model.save_pretrained(tmp_path / "m")
+    loaded = ProgressRewardModel.from_pretrained(tmp_path / "m")
+    assert loaded.head.config() == head.config()
+    assert all(torch.equal(a, b) for a, b in zip(loaded.head.parameters(), head.parameters(), strict=True))
+    assert (loaded.score(RUNS)[0].progress == model.score(RUNS)[0].progress).all()
+    for wrong in (ProgressHead(31), {"hidden_size": 31}):
+        with pytest.raises(ValueError, match="head: expected the backbone's hidden_size 32, got 31"):
+            ProgressRewardModel(decoder.backbone, tokenizer, head=wrong)
 
 
 @pytest.mark.parametrize("kind", ["word", "bytes"])
@@ -321,6 +371,69 @@ def test_a_vision_language_backbone_sees_the_screens():
     assert abs(changed[1] - seen[0].progress[1]) > 1e-6
 
 
+def snippet(title):
+    """Return the Python block under a heading of docs/reward_model.md."""
+    text = (Path(__file__).parents[2] / "docs" / "reward_model.md").read_text()
+    return text.split(f"## {title}\n")[1].split("```python\n")[1].split("```")[0]
+
+
+def test_the_documented_way_to_show_pictures(tmp_path, monkeypatch):
+    images = pytest.importorskip("PIL.Image")
+    from transformers import AutoModel, Qwen2VLConfig, Qwen2VLImageProcessor
+
+    monkeypatch.chdir(tmp_path)
+    for name, shade in (("a.png", 0), ("b.png", 255)):
+        images.new("RGB", (50, 30), (shade, shade, shade)).save(name)
+    shown = [{"action": "tap", "screenshot": name} for name in ("a.png", "b.png")]
+    runs = [Trajectory("r", "t", "look", None, [*shown, {"action": "tap"}])]
+    tokenizer = train_tokenizer(trajectory_texts(runs[0]))
+    marks = ["<|vision_start|>", "<|image_pad|>", "<|vision_end|>"]
+    tokenizer.add_special_tokens({"additional_special_tokens": marks})
+    begin, picture, end = tokenizer.convert_tokens_to_ids(marks)
+    text = {"vocab_size": len(tokenizer), "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2}
+    text |= {"num_attention_heads": 2, "num_key_value_heads": 2, "bos_token_id": None}
+    text |= {"rope_parameters": {"rope_type": "default", "mrope_section": [2, 3, 3], "rope_theta": 10000.0}}
+    config = Qwen2VLConfig(
+        text_config=text,
+        vision_config={"depth": 1, "embed_dim": 32, "hidden_size": 32, "num_heads": 2, "mlp_ratio": 2},
+        image_token_id=picture,
+        vision_start_token_id=begin,
+        vision_end_token_id=end,
+    )
+    torch.manual_seed(0)
+    AutoModel.from_config(config).save_pretrained("Qwen2-VL-2B")
+    tokenizer.save_pretrained("Qwen2-VL-2B")
+    Qwen2VLImageProcessor(min_pixels=28 * 28, max_pixels=56 * 56).save_pretrained("Qwen2-VL-2B")
+    names = {}
+    exec(snippet("Pictures"), names)
+    model = names["model"]
+    batch = model.batch(model.prompter.prompts(runs))
+    assert batch.screens["image_grid_thw"].tolist() == [[1, 2, 4], [1, 2, 4]]
+    assert (batch.input_ids == picture).sum() == 2 * 2
+    seen = model.score(runs)[0].progress
+    images.new("RGB", (50, 30), (90, 90, 90)).save("b.png")
+    changed = model.score(runs)[0].progress
+    assert changed[0] == pytest.approx(seen[0], abs=1e-6)
+    assert abs(changed[1] - seen[1]) > 1e-7
+
+
+def test_the_documented_way_to_take_over_a_head(tokenizer, tmp_path, monkeypatch):
+    from transformers import Qwen2ForTokenClassification
+
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    config = tiny_qwen2_config(len(tokenizer), num_labels=2, **SMALL)
+    Qwen2ForTokenClassification(config).save_pretrained("my-prm")
+    tokenizer.save_pretrained("my-prm")
+    names = {}
+    exec(snippet("A head that is trained already"), names)
+    trained, model = names["trained"].eval(), ProgressRewardModel.from_pretrained("reward_model")
+    (prompt,) = model.prompter.prompts(RUNS[1:2])
+    with torch.no_grad():
+        expected = trained(input_ids=torch.tensor([prompt.tokens])).logits[0, prompt.ends].softmax(1)[:, 1]
+    np.testing.assert_allclose(model.score(RUNS[1:2])[0].progress, expected.numpy(), atol=1e-5)
+
+
 def test_bad_arguments(decoder, tokenizer):
     with pytest.raises(ValueError, match="batch_tokens: expected an integer of at least 1, got 0"):
         decoder.score(RUNS, batch_tokens=0)
@@ -354,13 +467,29 @@ def test_tokenizers_do_not_depend_on_the_order_of_texts():
 
 
 def test_tiny_weights_depend_on_the_seed_alone():
+    from transformers import AutoModel
+
     torch.manual_seed(1)
     state = torch.random.get_rng_state()
     a, b, c = (tiny_qwen2(50, seed=seed, **SMALL).state_dict() for seed in (3, 3, 4))
     assert (torch.random.get_rng_state() == state).all()
     assert all((a[name] == b[name]).all() for name in a)
     assert any((a[name] != c[name]).any() for name in a)
+    torch.manual_seed(3)
+    drawn = AutoModel.from_config(tiny_qwen2_config(50, **SMALL)).state_dict()
+    assert all(torch.equal(a[name], drawn[name]) for name in a)
     assert tiny_qwen2(50, language_model=True, **SMALL)(input_ids=torch.tensor([[1]])).logits.shape == (1, 1, 50)
+
+
+def test_making_a_model_does_not_seed_the_gpus(tokenizer, monkeypatch):
+    seeded = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
+    torch.manual_seed(1)
+    assert seeded == [1]
+    model = ProgressRewardModel(tiny_qwen2(len(tokenizer), **SMALL), tokenizer, seed=2)
+    assert seeded == [1]
+    torch.manual_seed(2)
+    assert torch.equal(model.head.weight, ProgressHead(32).weight)
 
 
 @pytest.mark.slow

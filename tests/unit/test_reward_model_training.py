@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from progrm_fast import FileError, Trajectory
 from progrm_fast.reward_model.model import ProgressRewardModel, quiet_transformers
-from progrm_fast.reward_model.prompts import PromptConfig, trajectory_texts
+from progrm_fast.reward_model.prompts import PromptConfig, Screen, trajectory_texts
 from progrm_fast.reward_model.tiny import tiny_qwen2, train_tokenizer
 from progrm_fast.trainer import train_reward_model as module
 from progrm_fast.trainer.runs import TrainingDivergedError
@@ -284,6 +284,20 @@ def test_several_passes_give_the_gradient_of_one():
         assert loss == pytest.approx(gradients[0][0], abs=1e-6)
         for a, b in zip(found, gradients[0][1], strict=True):
             torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-4)
+
+
+def test_other_pictures_are_other_data_where_they_are_tensors():
+    def content(shade, by_function):
+        def screens(step):
+            inputs = {"pixels": torch.full((1, 3), shade, dtype=torch.bfloat16)}
+            return Screen([1], (lambda: inputs) if by_function else inputs)
+
+        model = make(screens=screens)
+        return module.PromptExamples(model, *module._labelled(RUNS), 100).content_hash()
+
+    assert content(0.5, False) == content(0.5, False)
+    assert content(0.5, False) != content(0.25, False)
+    assert content(0.5, True) == content(0.25, True)  # not looked at
 
 
 @pytest.mark.parametrize("n_layers", [-1, 0, 1])

@@ -208,7 +208,70 @@ def test_an_mlp_does_not_look_at_steps_that_are_not_valid():
     assert all(p.grad.isfinite().all() for p in head.parameters())
 
 
-@pytest.mark.parametrize("kind", ["linear", "ensemble", "two_class", "mlp"])
+KINDS = pytest.mark.parametrize("kind", ["linear", "ensemble", "two_class", "mlp"])
+WRONG_ROWS = [
+    ({"hidden": torch.ones(5, 3)}, ValueError),
+    ({"hidden": torch.ones(5, 2, dtype=torch.int64)}, TypeError),
+    ({"hidden": torch.ones(1, 1, 5, 2)}, ValueError),
+    ({"hidden": [[1.0, 2.0]]}, TypeError),
+    ({"hidden": torch.ones(0, 2)}, ValueError),
+    ({"hidden": torch.ones(5, 2, device="meta")}, ValueError),
+    ({"step_index": INDEX.int()}, TypeError),
+    ({"step_index": INDEX[None]}, ValueError),
+    ({"step_index": INDEX.tolist()}, TypeError),
+]
+WRONG_TARGETS = [
+    ({"targets": torch.ones(3)}, ValueError),
+    ({"targets": [1.0, 1.0, 1.0, 1.0]}, TypeError),
+    ({"targets": torch.ones(4, dtype=torch.int64)}, TypeError),
+    ({"sample_weights": torch.ones(1)}, ValueError),
+    ({"sample_weights": [1.0, 1.0, 1.0, 1.0]}, TypeError),
+]
+
+
+@KINDS
+def test_every_kind_of_head_refuses_the_same(kind):
+    head, rows = ProgressHead(2, kind=kind, norm=True), {"hidden": HIDDEN, "step_index": INDEX}
+    for change, error in WRONG_ROWS:
+        with pytest.raises(error, match=r"^(hidden|weight|step_index): expected"):
+            head(**rows | change, cu_steps=CU_STEPS)
+    for change, error in WRONG_ROWS + WRONG_TARGETS:
+        with pytest.raises(error, match=r"^(hidden|weight|step_index|targets|sample_weights): expected"):
+            head.loss(**{**rows, "targets": torch.rand(4), **change})
+
+
+@KINDS
+@pytest.mark.filterwarnings("ignore:progrm_fast. .* runs on the reference backend")
+def test_every_kind_of_head_answers_float64_with_float64(kind):
+    torch.manual_seed(0)
+    head = ProgressHead(2, kind=kind, norm=True)
+    found, wide = scored(head).progress, scored(head, HIDDEN.double()).progress
+    assert (found.dtype, wide.dtype) == (torch.float32, torch.float64)
+    torch.testing.assert_close(found.double(), wide, rtol=1e-5, atol=0)
+    assert head.loss(HIDDEN.double(), step_index=INDEX, targets=torch.rand(4)).dtype == torch.float64
+    # The result goes by the hidden states, not by the weights.
+    assert scored(head.double()).progress.dtype == torch.float32
+
+
+@KINDS
+def test_every_kind_of_head_takes_no_rows_where_no_step_is_valid(kind):
+    head, hidden = ProgressHead(2, kind=kind), torch.ones(0, 2, requires_grad=True)
+    loss = head.loss(hidden, step_index=INDEX, targets=torch.full((4,), float("nan")))
+    loss.backward()
+    assert loss.item() == 0
+    assert not any(p.grad is not None and p.grad.any() for p in head.parameters())
+
+
+@KINDS
+def test_hidden_states_that_are_a_view_are_not_copied(kind):
+    head = ProgressHead(2, kind=kind)
+    part = torch.randn(3, 9, 2)[:, 2:7]
+    for found, expected in zip(scored(head, part), scored(head, part.contiguous()), strict=True):
+        assert torch.equal(found, expected)
+    assert scored(head, torch.ones(1, 5, 2).expand(10**11, 5, 2)).progress.shape == (4,)  # 4 TB as a copy
+
+
+@KINDS
 def test_a_head_is_rebuilt_from_its_configuration(kind):
     head = ProgressHead(2, kind=kind, n_heads=3 if kind == "ensemble" else 1, minimum_share=0.2, norm=True)
     again = ProgressHead.from_config(head.config())

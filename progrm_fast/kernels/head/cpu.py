@@ -7,7 +7,7 @@ import mmap
 import torch
 
 from progrm_fast import _C
-from progrm_fast.kernels.score.cpu import outputs, rows_of, wide, wide_weights
+from progrm_fast.kernels.score.cpu import empty, outputs, rows_of, wide, wide_weights
 from progrm_fast.kernels.views import address, max_threads
 
 __all__ = ["head_hidden_gradient", "head_weight_sums", "progress_bce"]
@@ -27,10 +27,10 @@ def progress_bce(
     want_sums: bool,
 ) -> tuple[torch.Tensor, ...]:
     """Return loss (), its gradient in the logits (K, heads), dot products, scales, sums of the weight's gradient."""
-    loss = torch.empty(())
+    loss = empty()
     dots, scales = outputs(step_index, weight, norm_weight, 0)
     dlogits = torch.empty_like(dots)
-    sums = torch.empty(weight.shape if want_sums else (0, 0))
+    sums = empty(*(weight.shape if want_sums else (0, 0)))
     weights, biases = wide_weights(weight, norm_weight), wide(bias)
     _C.progress_bce(
         rows_of(hidden),
@@ -82,7 +82,7 @@ def head_weight_sums(
 ) -> torch.Tensor:
     """Return the sum over steps of dlogits * scale * row, (heads, H)."""
     heads = dlogits.shape[1]
-    sums = torch.empty(heads, hidden.shape[2])
+    sums = empty(heads, hidden.shape[2])
     _C.head_weight_sums(
         rows_of(hidden),
         (0, 0, heads, 0, scales.data_ptr(), 0.0, scales.numel() > 0),

@@ -35,10 +35,13 @@ def progress_bce(
         scales[valid] = some_scales
     logits = dots[valid] if bias is None else dots[valid] + bias.double()
     y, u = targets[valid].double()[:, None], weights[valid].double()[:, None]
-    losses = logits.clamp(min=0) - logits * y + torch.log1p(torch.exp(-logits.abs()))
+    e = torch.exp(-logits.abs())
+    losses = logits.clamp(min=0) - logits * y + torch.log1p(e)
     loss = (u * losses).sum() / (count * heads)
+    # q - y; where both are near 1, from what each lacks.
+    errors = torch.where(logits > 0, (1 - y) - e / (1 + e), e / (1 + e) - y)
     dlogits = torch.zeros_like(dots)
-    dlogits[valid] = u * (torch.sigmoid(logits) - y) / (count * heads)
+    dlogits[valid] = u * errors / (count * heads)
     sums = dots.new_zeros(0, 0)
     if want_sums:
         sums = head_weight_sums(hidden, step_index, scales, dlogits)

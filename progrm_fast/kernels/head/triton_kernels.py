@@ -10,13 +10,13 @@ import torch
 import triton
 import triton.language as tl
 
-from progrm_fast.kernels.score.triton_kernels import empty, place, row_offset, sigmoid
+from progrm_fast.kernels.score.triton_kernels import empty, place, row_offset, sigmoid_less
 
 __all__ = ["head_hidden_gradient", "head_weight_sums", "progress_bce"]
 
 _GRADIENT_COLUMNS = 2048
 _PARTS = 512  # of the sums over steps; fixed, so that every GPU adds in the same order
-_WIDEST = 16384  # a row of the sums lies in one program's registers
+_WIDEST = 16384  # columns of the sums that lie in one program's registers; the loss needs the whole row there
 
 
 @triton.jit
@@ -52,11 +52,11 @@ def sums_kernel(
 ):
     """One part of the steps, one head: loss, dlogits, and the sum of dlogits * scale * row, each row read once.
 
-    Without LOSS the dlogits and scales are read instead.
+    Without LOSS the dlogits and scales are read instead, and a row may be cut into tiles of COLUMNS, one a program.
     """
     part = tl.program_id(0)
     head = tl.program_id(1)
-    column = tl.arange(0, COLUMNS)
+    column = tl.program_id(2) * COLUMNS + tl.arange(0, COLUMNS)
     fits = column < width
     sums = tl.zeros([COLUMNS], tl.float32)
     loss = tl.zeros([], tl.float64)
@@ -110,7 +110,7 @@ def sums_kernel(
                 one_more == 1.0, e, tl.log(one_more) * (e / tl.where(one_more == 1.0, 1.0, one_more - 1.0))
             )
             cross_entropy = tl.where(z > 0, z, z * 0.0) - z * y + rest
-            d = tl.where(counts, u * share * (sigmoid(z) - y), 0.0)
+            d = tl.where(counts, u * share * sigmoid_less(z, y), 0.0)
             tl.store(dlogits + k * heads + head, d)
             loss += tl.where(counts, u * share * cross_entropy, 0.0).to(tl.float64)
         else:
@@ -311,7 +311,7 @@ def _sum_over_steps(
         if loss is not None:
             loss.zero_()
         return
-    if width > _WIDEST:
+    if loss is not None and width > _WIDEST:
         raise ValueError(f"hidden: backend 'triton' takes the loss of at most {_WIDEST} columns, got {width}")
     weight, bias, norm_weight, norm_eps, dots, targets, sample_weights = head or (None,) * 7
     want_sums = sums.numel() > 0
@@ -319,8 +319,8 @@ def _sum_over_steps(
     n_parts = triton.cdiv(n, per_part)
     part_sums = empty(hidden, n_parts * heads * width if want_sums else 0)
     part_losses = torch.empty(n_parts * heads, dtype=torch.float64, device=hidden.device)
-    columns = max(16, triton.next_power_of_2(width))
-    sums_kernel[(n_parts, heads)](
+    columns = min(_WIDEST, max(16, triton.next_power_of_2(width)))
+    sums_kernel[(n_parts, heads, triton.cdiv(width, columns))](
         hidden,
         weight,
         bias,

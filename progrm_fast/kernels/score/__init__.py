@@ -19,12 +19,14 @@ from progrm_fast.kernels.checks import (
     detached,
     result_dtype,
 )
-from progrm_fast.kernels.registration import register_differentiable_op, register_op
+from progrm_fast.kernels.registration import differentiable_once, register_differentiable_op, register_op
 
 __all__ = [
     "RELATIVE_TOLERANCE",
     "RELATIVE_TOLERANCE_HALF",
     "StepScores",
+    "check_labels",
+    "check_rows",
     "progress_bce_loss",
     "score_steps",
 ]
@@ -129,12 +131,17 @@ def _bce_backward(ctx: Any, *grads: torch.Tensor | None) -> tuple[torch.Tensor |
     grad_hidden = None
     if wants_hidden:
         grad_hidden = _head_hidden_gradient(
-            hidden, weight, norm_weight, step_index, dots, scales, dlogits * scale, ctx.backend
+            hidden, weight, norm_weight, step_index, dots, scales, _scaled(dlogits, scale), ctx.backend
         )
-    wanted = sums * scale if wants_weight or ctx.needs_input_grad[6] else None
+    wanted = _scaled(sums, scale) if wants_weight or ctx.needs_input_grad[6] else None
     grad_weight, grad_norm = _parameter_gradients(wanted, weight, norm_weight)
-    grad_bias = (dlogits.sum(0) * scale).to(bias.dtype) if wants_bias else None
+    grad_bias = _scaled(dlogits.sum(0), scale).to(bias.dtype) if wants_bias else None
     return grad_hidden, grad_weight, grad_bias, None, None, None, grad_norm, None, None, None
+
+
+def _scaled(gradient: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """Multiply, but leave 0 as it is: a scale that is NaN or infinite does not reach steps that are not valid."""
+    return (gradient * scale).masked_fill_(gradient == 0, 0.0)
 
 
 def _parameter_gradients(
@@ -154,7 +161,7 @@ _score_steps = register_differentiable_op(
     "Tensor? norm_weight, float norm_eps, Tensor? initial, float initial_value, float gamma, float minimum_share, "
     "str backend) -> (Tensor progress, Tensor rewards, Tensor returns, Tensor dots, Tensor scales)",
     fake=_fake_score,
-    backward=_score_backward,
+    backward=differentiable_once(_score_backward),
     setup_context=_score_context,
 )
 # From gradients of progress, rewards and returns (each may be absent) to those of the logits and of `initial`.
@@ -169,7 +176,7 @@ _progress_bce = register_differentiable_op(
     "Tensor? sample_weights, Tensor? norm_weight, float norm_eps, bool want_sums, str backend) "
     "-> (Tensor loss, Tensor dlogits, Tensor dots, Tensor scales, Tensor sums)",
     fake=_fake_bce,
-    backward=_bce_backward,
+    backward=differentiable_once(_bce_backward),
     setup_context=_bce_context,
 )
 # Dense, zero outside the touched rows. A step whose dlogits are all 0 is not looked at.
@@ -239,14 +246,16 @@ def score_steps(
     -------
     StepScores
         ``progress``, ``rewards`` and ``returns``, float32 (float64 for float64), shape (K,). Differentiable once in
-        hidden, weight, bias, norm_weight and initial_progress.
+        hidden, weight, bias, norm_weight and initial_progress; a second time is a RuntimeError.
 
     Raises
     ------
     TypeError, ValueError
         If an argument does not fit; on a CPU also if a row of ``step_index`` does not exist or ``cu_steps`` does not
         start at 0, decreases or does not end at K. Nobody waits for a GPU: there a step whose row does not exist
-        gets NaN as one whose row holds NaN does, and a step of no trajectory gets rewards and returns of 0.
+        gets NaN as one whose row holds NaN does, and a step of no trajectory gets rewards and returns of 0. With
+        ``cu_steps`` that decreases there, progress is right, rewards, returns and gradients are undefined; nothing
+        outside the tensors is read or written.
 
     Notes
     -----
@@ -316,22 +325,23 @@ def progress_bce_loss(
     Returns
     -------
     float32 tensor, shape ()
-        float64 for float64 inputs. Differentiable once in hidden, weight, bias and norm_weight. The gradient of
-        hidden is dense, zero outside the valid steps' rows; repeated rows add up in the order of the steps.
+        float64 for float64 inputs. Differentiable once in hidden, weight, bias and norm_weight; a second time is a
+        RuntimeError. The gradient of hidden is dense, zero outside the valid steps' rows; repeated rows add up in the
+        order of the steps.
 
     Raises
     ------
     TypeError, ValueError
         If an argument does not fit; on a CPU also if a valid step's row does not exist, its target is outside [0, 1]
         or its weight is negative, infinite or NaN. Nobody waits for a GPU: there such a step makes the loss NaN.
+        The ``triton`` backend takes H of at most 16,384.
     """
     hidden, weight, bias, step_index, norm_weight, norm_eps = _check_head(
         hidden, weight, bias, step_index, norm_weight, norm_eps
     )
     dtype = result_dtype(hidden)
-    check_floats("targets", targets, shape=step_index.shape, device=hidden.device)
+    check_labels(targets, sample_weights, step_index)
     if sample_weights is not None:
-        check_floats("sample_weights", sample_weights, shape=step_index.shape, device=hidden.device)
         sample_weights = detached(sample_weights).to(dtype).contiguous()
     learns = weight.requires_grad or (norm_weight is not None and norm_weight.requires_grad)
     loss: torch.Tensor = _progress_bce(
@@ -349,6 +359,32 @@ def progress_bce_loss(
     return loss
 
 
+def check_rows(hidden: torch.Tensor, step_index: torch.Tensor) -> None:
+    """Refuse hidden states and row numbers that do not fit; also for layers of a head that come before the operation.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``score_steps`` does. The values of ``step_index`` are not looked at.
+    """
+    check_floats("hidden", hidden)
+    if hidden.ndim not in (2, 3) or hidden.shape[-1] == 0:
+        raise ValueError(f"hidden: expected shape (B, S, H) or (N, H) with H > 0, got {tuple(hidden.shape)}")
+    if not isinstance(step_index, torch.Tensor) or step_index.dtype != torch.int64:
+        got = step_index.dtype if isinstance(step_index, torch.Tensor) else type(step_index).__name__
+        raise TypeError(f"step_index: expected an int64 tensor, got {str(got).removeprefix('torch.')}")
+    if step_index.ndim != 1:
+        raise ValueError(f"step_index: expected shape (K,), got {tuple(step_index.shape)}")
+    check_place("step_index", step_index, None, hidden.device)
+
+
+def check_labels(targets: torch.Tensor, sample_weights: torch.Tensor | None, step_index: torch.Tensor) -> None:
+    """Refuse labels of another kind, number or device than the steps, as ``progress_bce_loss`` does."""
+    check_floats("targets", targets, shape=step_index.shape, device=step_index.device)
+    if sample_weights is not None:
+        check_floats("sample_weights", sample_weights, shape=step_index.shape, device=step_index.device)
+
+
 def _check_head(
     hidden: torch.Tensor,
     weight: torch.Tensor,
@@ -358,9 +394,7 @@ def _check_head(
     norm_eps: float,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None, torch.Tensor, torch.Tensor | None, float]:
     """Check what both operations take; return hidden as (B, S, H), weight as (heads, H) and bias as (heads,)."""
-    check_floats("hidden", hidden)
-    if hidden.ndim not in (2, 3) or hidden.shape[-1] == 0:
-        raise ValueError(f"hidden: expected shape (B, S, H) or (N, H) with H > 0, got {tuple(hidden.shape)}")
+    check_rows(hidden, step_index)
     width, device = hidden.shape[-1], hidden.device
     if hidden.ndim == 2:
         hidden = hidden[None]
@@ -379,12 +413,6 @@ def _check_head(
         bias = at_most(bias if bias.ndim == 1 else bias.reshape(heads), hidden).contiguous()
     elif bias is not None:
         bias = torch.full((heads,), check_number("bias", bias), dtype=result_dtype(hidden), device=device)
-    if not isinstance(step_index, torch.Tensor) or step_index.dtype != torch.int64:
-        got = step_index.dtype if isinstance(step_index, torch.Tensor) else type(step_index).__name__
-        raise TypeError(f"step_index: expected an int64 tensor, got {str(got).removeprefix('torch.')}")
-    if step_index.ndim != 1:
-        raise ValueError(f"step_index: expected shape (K,), got {tuple(step_index.shape)}")
-    check_place("step_index", step_index, None, device)
     if norm_weight is not None:
         check_floats("norm_weight", norm_weight, shape=(width,), device=device)
         norm_weight = at_most(norm_weight, hidden).contiguous()

@@ -7,7 +7,7 @@ import torch
 from progrm_fast import _C
 from progrm_fast.kernels.views import address, floats, max_threads, rows
 
-__all__ = ["outputs", "rows_of", "score_steps", "score_steps_adjoint", "wide", "wide_weights"]
+__all__ = ["empty", "outputs", "rows_of", "score_steps", "score_steps_adjoint", "wide", "wide_weights"]
 
 
 def score_steps(
@@ -62,7 +62,7 @@ def score_steps_adjoint(
     minimum_share: float,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return gradients of the logits, (K, heads), and of the initial progress, one per trajectory."""
-    dlogits, grad_initial = torch.empty_like(dots), torch.empty(cu_steps.shape[0] - 1)
+    dlogits, grad_initial = torch.empty_like(dots), empty(cu_steps.shape[0] - 1)
     biases = wide(bias)
     _C.score_steps_adjoint(
         (0, address(biases), dots.shape[1], dots.data_ptr(), 0, 0.0, False),
@@ -100,5 +100,10 @@ def outputs(
 ) -> tuple[torch.Tensor, ...]:
     """Return that many fp32 tensors (K,), then dots (K, heads) and scales (K,), or (0,) without a norm."""
     n = step_index.shape[0]
-    vectors = (torch.empty(n) for _ in range(n_vectors))
-    return *vectors, torch.empty(n, weight.shape[0]), torch.empty(0 if norm_weight is None else n)
+    vectors = (empty(n) for _ in range(n_vectors))
+    return *vectors, empty(n, weight.shape[0]), empty(0 if norm_weight is None else n)
+
+
+def empty(*shape: int) -> torch.Tensor:
+    """Return an uninitialised tensor of what the core writes: fp32, whatever torch's default dtype is."""
+    return torch.empty(shape, dtype=torch.float32)

@@ -26,7 +26,7 @@ def score_steps(
     """Return progress, rewards and returns, (K,); dot products (K, heads) and scales 1 / rms (K,) or (0,)."""
     rows = rows_of_steps(hidden, step_index)
     dots, scales = project(rows, weight, norm_weight, norm_eps)
-    progress = _mix(_sigmoids(dots, bias), minimum_share)
+    progress = _mix(torch.sigmoid(_logits(dots, bias)), minimum_share)
     rewards, returns = torch.zeros_like(progress), torch.zeros_like(progress)
     for row, (start, stop) in enumerate(segments(cu_steps, step_index.shape[0], name="cu_steps")):
         before = progress.new_tensor(initial_value) if initial is None else initial[row].double()
@@ -69,11 +69,12 @@ def score_steps_adjoint(
                 grad_initial[row] = -of_reward
             else:
                 of_progress[t - 1] -= of_reward
-    q = _sigmoids(dots, bias)
-    shares = torch.full_like(q, (1 - minimum_share) / heads)
+    logits = _logits(dots, bias)
+    shares = torch.full_like(logits, (1 - minimum_share) / heads)
     if minimum_share > 0:
-        shares[torch.arange(n, device=q.device), q.argmin(1)] += minimum_share
-    dlogits = of_progress[:, None] * shares * q * (1 - q)
+        shares[torch.arange(n, device=logits.device), logits.argmin(1)] += minimum_share
+    e = torch.exp(-logits.abs())  # q (1 - q) = e / (1 + e)^2, also where 1 - q would round to 0
+    dlogits = of_progress[:, None] * shares * e / (1 + e) ** 2
     return dlogits.to(dots.dtype), grad_initial.to(dots.dtype)
 
 
@@ -101,8 +102,8 @@ def project(
     return (rows * scales[:, None] * norm_weight.double()) @ weight.double().T, scales
 
 
-def _sigmoids(dots: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-    return torch.sigmoid(dots.double() if bias is None else dots.double() + bias.double())
+def _logits(dots: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    return dots.double() if bias is None else dots.double() + bias.double()
 
 
 def _mix(q: torch.Tensor, minimum_share: float) -> torch.Tensor:

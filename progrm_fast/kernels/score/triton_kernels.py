@@ -12,7 +12,7 @@ import triton.language as tl
 
 from progrm_fast.kernels.steps.triton_kernels import walk_trajectories
 
-__all__ = ["empty", "place", "row_offset", "score_steps", "score_steps_adjoint", "sigmoid"]
+__all__ = ["empty", "place", "row_offset", "score_steps", "score_steps_adjoint", "sigmoid_less"]
 
 _ROWS = 4
 _COLUMNS = 1024
@@ -30,6 +30,21 @@ def row_offset(index, rows_per_batch, batch_stride, row_stride):
 def sigmoid(z):
     """1 / (1 + exp(-z))."""
     return 1.0 / (1.0 + tl.exp(-z))
+
+
+@triton.jit
+def slope_of_sigmoid(z):
+    """Q (1 - q) of q = sigmoid(z); its digits do not depend on how near q is to 1."""
+    e = tl.exp(-tl.abs(z))
+    return e / ((1.0 + e) * (1.0 + e))
+
+
+@triton.jit
+def sigmoid_less(z, y):
+    """sigmoid(z) - y; where both are near 1, from what each lacks."""
+    e = tl.exp(-tl.abs(z))
+    tail = e / (1.0 + e)
+    return tl.where(z > 0, (1.0 - y) - tail, tail - y)
 
 
 @triton.jit
@@ -166,9 +181,8 @@ def logits_kernel(
         z = tl.load(dots + k * heads + head, mask=inside, other=0.0)
         if HAS_BIAS:
             z += tl.load(bias + head).to(tl.float32)
-        q = sigmoid(z)
         share = (1.0 - minimum_share) / heads + tl.where(which == head, minimum_share, 0.0)
-        tl.store(dlogits + k * heads + head, of_p * share * q * (1.0 - q), mask=inside)
+        tl.store(dlogits + k * heads + head, of_p * share * slope_of_sigmoid(z), mask=inside)
 
 
 def score_steps(
