@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = [
     "dr_grpo",
     "grpo",
+    "linear_baseline",
     "outcome_scores",
     "reinforce_plus_plus",
     "reinforce_plus_plus_baseline",
@@ -374,6 +375,54 @@ def step_group_advantages(
     if scale == "batch":
         advantages = advantages / (advantages.std(correction=0) + eps)
     return steps_to_tokens(advantages.to(returns.dtype), step_ids, backend=backend), returns
+
+
+def linear_baseline(
+    progress: torch.Tensor,
+    cu_steps: torch.Tensor,
+    *,
+    gamma: float = 1.0,
+    initial: float | torch.Tensor = 0.0,
+    scored: torch.Tensor | None = None,
+    backend: str = "auto",
+) -> torch.Tensor:
+    """Fit what return to expect of a step, from the other trajectories, to its number and the progress before it.
+
+        b_it = w_i . x_it,    w_i = argmin_w sum over the steps s of all j != i of (G_js - w . x_js)^2
+        x_it = [1, t, t^2, p, p^2, t p],    p = progress before step t
+
+    Near the end of a task little is left to gain, so of two steps that are as good the later one has the smaller
+    return: whitening alone takes it for the worse one. (For the critic that Duan et al., 2016, fit to a state's
+    features.) A trajectory has no part in its own fit: what is subtracted depends on the state before the step and on
+    independently drawn trajectories, and the gradient stays unbiased. Hand the result to ``step_gae`` as ``values``,
+    with ``lam=1``.
+
+    Returns
+    -------
+    float32 tensor, shape (K,)
+        0 for the only trajectory with steps. A NaN in scored progress reaches the baselines of all others.
+    """
+    rewards = progress_rewards(progress, cu_steps, initial=initial, scored=scored, backend=backend)
+    returns = discounted_returns(rewards, gamma=gamma, cu_seqlens=cu_steps, backend=backend).double()
+    n_rows, n_steps = cu_steps.shape[0] - 1, progress.shape[0]
+    if n_steps == 0:
+        return torch.zeros_like(rewards)
+    number = torch.arange(n_steps, device=progress.device)
+    trajectory = torch.searchsorted(cu_steps[1:].contiguous(), number, right=True)
+    first = cu_steps.long()[trajectory]
+    gained = torch.nn.functional.pad(rewards.double().cumsum(0), (1, 0))
+    start = torch.as_tensor(initial, dtype=torch.float64, device=progress.device).expand(n_rows)
+    before = gained[number] - gained[first] + start[trajectory]
+    t = (number - first).double() / cu_steps.diff().max()  # a scale that keeps the fit well conditioned
+    x = torch.stack([torch.ones_like(t), t, t * t, before, before * before, t * before], dim=1)
+    # Normal equations of all trajectories but one: the sums over all, less its own.
+    products = torch.cat([x[:, :, None] * x[:, None, :], (x * returns[:, None])[:, :, None]], dim=2)
+    own = torch.zeros(n_rows, *products.shape[1:], dtype=torch.float64, device=x.device)
+    own.index_add_(0, trajectory, products)
+    others = own.sum(0) - own
+    # Directions in which the others do not differ take no part.
+    weights: torch.Tensor = torch.linalg.pinv(others[:, :, :-1], rtol=1e-9, hermitian=True) @ others[:, :, -1:]
+    return (x * weights[trajectory, :, 0]).sum(1).to(rewards.dtype)
 
 
 def outcome_scores(token_rewards: torch.Tensor, mask: torch.Tensor, *, backend: str = "auto") -> torch.Tensor:

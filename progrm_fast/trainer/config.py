@@ -189,6 +189,9 @@ class RlSection:
     Attributes
     ----------
     algorithm : {"reinforce++", "grpo", "ppo"}
+    baseline : {"none", "linear"}
+        What REINFORCE++ subtracts from a step's return: nothing, or what the other episodes' returns let expect of it,
+        by its number and the progress before it (``progrm_fast.policy.advantages.linear_baseline``).
     iterations : int
     tasks : int
         Tasks of an iteration.
@@ -221,6 +224,7 @@ class RlSection:
     """
 
     algorithm: str = "reinforce++"
+    baseline: str = "none"
     iterations: int = 20
     tasks: int = 64
     group: int = 1
@@ -295,6 +299,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "reward.recipe": ("profile", "strict"),
     "reward.weights": ("uniform", "time"),
     "rl.algorithm": ALGORITHMS,
+    "rl.baseline": ("none", "linear"),
 }
 
 
@@ -316,6 +321,10 @@ def _check_combinations(config: RunConfig) -> None:
     if rl.algorithm == "grpo" and rl.gamma != 1:
         raise ValueError(
             f"rl.gamma: expected 1 for grpo, which gives all steps of a run one advantage, got {rl.gamma}"
+        )
+    if rl.baseline != "none" and rl.algorithm != "reinforce++":
+        raise ValueError(
+            f"rl.baseline: expected none for {rl.algorithm}, which has one of its own, got {rl.baseline}"
         )
     if reward.window > 1 and reward.kind in ("orm", "env"):
         raise ValueError(

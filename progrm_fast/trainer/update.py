@@ -21,6 +21,7 @@ import torch
 from progrm_fast.kernels.groups import group_advantages
 from progrm_fast.kernels.kl import token_kl
 from progrm_fast.kernels.steps import progress_advantages, progress_rewards, steps_to_tokens
+from progrm_fast.policy.advantages import linear_baseline
 from progrm_fast.policy.losses import masked_average, policy_loss, value_loss
 from progrm_fast.reward_model.batches import length_buckets
 from progrm_fast.trainer import distributed
@@ -102,12 +103,14 @@ def step_advantages(episodes: Sequence[EpisodeSummary], config: RlSection) -> tu
     values = None
     if config.algorithm == "ppo":
         values = torch.from_numpy(np.concatenate([one.values for one in episodes if one.values is not None]))
+    elif config.baseline == "linear":
+        values = linear_baseline(progress, cu_steps, gamma=config.gamma, scored=scored)
     return progress_advantages(
         progress,
         cu_steps,
         each,
         gamma=config.gamma,
-        lam=config.lam if values is not None else 1.0,
+        lam=config.lam if config.algorithm == "ppo" else 1.0,
         values=values,
         scored=scored,
     )

@@ -1,5 +1,8 @@
 """Estimators against values worked out by hand, and the step baseline against its claim of no bias."""
 
+import itertools
+
+import numpy as np
 import pytest
 import torch
 
@@ -110,6 +113,58 @@ def test_the_step_baseline_is_unbiased_when_the_policy_chooses_when_to_stop():
             pooled += weight * (returns[0] - returns.mean()).item()
     assert estimate == pytest.approx(exact, abs=1e-6)
     assert abs(pooled - exact) > 0.01
+
+
+def ragged(seed, n=40):
+    rng = np.random.default_rng(seed)
+    lengths = [0, 1, *rng.integers(0, 16, size=n - 2)]
+    cu_steps = torch.tensor(np.cumsum([0, *lengths]), dtype=torch.int32)
+    progress = torch.from_numpy(rng.uniform(size=int(cu_steps[-1])).astype(np.float32))
+    return progress, cu_steps, torch.from_numpy(rng.uniform(size=len(progress)) < 0.8)
+
+
+def test_the_linear_baseline_is_the_fit_to_the_other_trajectories():
+    progress, cu_steps, scored = ragged(0)
+    progress[~scored] = float("nan")
+    baseline = estimators.linear_baseline(progress, cu_steps, gamma=0.9, initial=0.25, scored=scored)
+    rows, returns, owner = [], [], []
+    for i, (start, end) in enumerate(itertools.pairwise(cu_steps.tolist())):
+        p, gains = 0.25, []
+        for t in range(start, end):
+            rows.append([1, t - start, (t - start) ** 2, p, p * p, (t - start) * p])
+            gains.append(float(progress[t]) - p if scored[t] else 0.0)
+            p += gains[-1]
+        returns += [sum(0.9**k * gain for k, gain in enumerate(gains[t:])) for t in range(end - start)]
+        owner += [i] * (end - start)
+    x, g, owner = np.array(rows), np.array(returns), np.array(owner)
+    for i in set(owner):
+        weights = np.linalg.lstsq(x[owner != i], g[owner != i], rcond=None)[0]
+        np.testing.assert_allclose(baseline[torch.from_numpy(owner == i)], x[owner == i] @ weights, atol=1e-5)
+
+
+def test_a_trajectory_has_no_part_in_its_linear_baseline():
+    progress, cu_steps, _ = ragged(1)
+    before = estimators.linear_baseline(progress, cu_steps)
+    i = int(cu_steps.diff().argmax())
+    start, end = cu_steps[i : i + 2].tolist()
+    progress[start:end] = progress[start:end].flip(0) * 0.5
+    after = estimators.linear_baseline(progress, cu_steps)
+    assert after[start] == before[start]  # the state before the first step is what it was
+    assert not torch.equal(after[:start], before[:start]) or start == 0
+
+
+@pytest.mark.parametrize("lengths", [[], [0, 0], [3], [0, 3, 0]])
+def test_a_linear_baseline_of_no_others_is_0(lengths):
+    cu_steps = torch.tensor(np.cumsum([0, *lengths]), dtype=torch.int32)
+    progress = torch.linspace(0.2, 1, sum(lengths))
+    assert estimators.linear_baseline(progress, cu_steps).tolist() == [0.0] * sum(lengths)
+
+
+def test_an_outcome_at_the_end_gets_a_linear_baseline_of_the_steps_number_alone():
+    # No progress before the last step: three columns are 0, and all that is left is a parabola through 1/3.
+    progress, scored = torch.tensor([0.0, 0, 1] * 2 + [0.0, 0, 0] * 2), torch.tensor([False, False, True] * 4)
+    cu_steps = torch.arange(0, 13, 3, dtype=torch.int32)
+    close(estimators.linear_baseline(progress, cu_steps, scored=scored), [1 / 3] * 6 + [2 / 3] * 6)
 
 
 def test_progress_lands_on_the_last_tokens_and_a_zero_gain_stays():

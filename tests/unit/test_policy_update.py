@@ -65,6 +65,16 @@ def test_ppo_subtracts_the_critic():
     assert returns.tolist() == pytest.approx([1.1, 0.5, 0.0])
 
 
+def test_a_linear_baseline_makes_late_steps_comparable_with_early_ones():
+    # All runs alike: nothing is better or worse than expected, however little is left to gain at the end.
+    alike = [summary(i, [0.5, 0.75, 1.0]) for i in range(3)]
+    plain, returns = step_advantages(alike, RlSection())
+    assert plain[0] > 0 > plain[2]
+    advantages, same = step_advantages(alike, RlSection(baseline="linear"))
+    assert advantages.tolist() == pytest.approx([0] * 9, abs=1e-3)
+    assert same.tolist() == pytest.approx(returns.tolist()) == [1.0, 0.5, 0.25] * 3
+
+
 def test_gains_over_a_window():
     curve = np.array([0.1, 0.4, 0.4, 1.0], dtype=np.float32)
     assert np.diff(windowed(curve, 2), prepend=0).tolist() == pytest.approx([0.1, 0.4, 0.3, 0.6])

@@ -32,7 +32,7 @@ def test_every_number_has_a_range():
     ("options", "message"),
     [
         ({"rll": {}}, "unknown option rll; known: seed, env"),
-        ({"rl": {"iteration": 3}}, "unknown option rl.iteration; known: rl.algorithm, rl.iterations"),
+        ({"rl": {"iteration": 3}}, "unknown option rl.iteration; known: rl.algorithm, rl.baseline, rl.iterations"),
         ({"rl": {"iterations": 2.5}}, "rl.iterations: expected an integer, got 2.5"),
         ({"rl": {"iterations": True}}, "rl.iterations: expected an integer, got True"),
         ({"rl": {"kl": "much"}}, "rl.kl: expected a number, got 'much'"),
@@ -43,6 +43,7 @@ def test_every_number_has_a_range():
         ({"env": {"train": [3]}}, "env.train: expected a list of texts, got [3]"),
         ({"rl": {"algorithm": "grpo"}}, "rl.group: expected 2 or more for grpo"),
         ({"rl": {"algorithm": "grpo", "group": 4, "gamma": 0.9}}, "rl.gamma: expected 1 for grpo"),
+        ({"rl": {"baseline": "linear", "algorithm": "ppo"}}, "rl.baseline: expected none for ppo, which has one"),
         ({"reward": {"kind": "orm", "window": 2}}, "reward.window: expected 1 for the reward orm"),
         ({"reward": {"kind": "env", "refresh_iterations": 2}}, "reward.refresh_iterations: expected 0"),
         ({"actor": {"path": "no/such/folder"}}, "actor.path: expected the folder of a model"),
