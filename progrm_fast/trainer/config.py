@@ -79,9 +79,9 @@ class ActorSection:
         Standard deviation of its first weights: at the usual 0.02 a model this narrow attends to everything alike, and
         learns to point at a part of the screen only late.
     word_share : float
-        The small one knows the words that at least this share of some task's demonstrations hold, and reads and writes
-        others by stand-ins, so that it can copy a password that it has never seen; 0: it knows all words of the
-        demonstrations, and no others.
+        The small one knows the words that at least this share of some task's demonstrations hold (of a template's, in
+        the phone, and the words of its interface), and reads and writes others by stand-ins, so that it can copy a
+        password that it has never seen; 0: it knows all words of the demonstrations and of the phone, and no others.
     history, max_prompt_tokens, max_answer_tokens
         See ``progrm_fast.trainer.actor.ActorConfig``.
     """

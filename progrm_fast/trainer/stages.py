@@ -59,7 +59,7 @@ def start_actor(
         actor = Actor.load(section.path, reading)
     else:
         actor = build_actor(
-            [*source.words(), *_words(runs, section.word_share)],
+            _words(source, runs, section.word_share),
             reading,
             seed=config.seed,
             stand_ins=section.word_share > 0,
@@ -87,13 +87,17 @@ def start_actor(
     return actor.eval()
 
 
-def _words(runs: Sequence[Trajectory], share: float) -> list[str]:
-    """Return the words that at least this share of some task's runs hold: an environment may not list all its words."""
-    n_runs = Counter(run.task_id for run in runs)
+def _words(source: TaskSource, runs: Sequence[Trajectory], share: float) -> list[str]:
+    """Return the words that the environment lists, or only its interface's, and those usual in some task's runs."""
+    families = {run.task_id: source.family(run.task_id) for run in runs}
+    n_runs = Counter(families[run.task_id] for run in runs)
     count = Counter(
-        (run.task_id, word) for run in runs for word in {w for text in _texts(run) for w in spaced(text).split()}
+        (families[run.task_id], word)
+        for run in runs
+        for word in {w for text in _texts(run) for w in spaced(text).split()}
     )
-    return sorted({word for (task_id, word), n in count.items() if n >= share * n_runs[task_id]})
+    usual = {word for (family, word), n in count.items() if n >= share * n_runs[family]}
+    return sorted({*source.words(share == 0), *usual})
 
 
 def _texts(run: Trajectory) -> Iterator[str]:
@@ -166,7 +170,7 @@ def make_reward(
                 [*given, *actor_runs(config, source, actor, place)],
                 section,
                 folder,
-                words=source.words(),
+                words=source.words(True),
                 seed=config.seed,
                 resume=resume,
                 progress_bar=progress_bar,

@@ -23,8 +23,10 @@ class TaskSource:
         Task names.
     make_env : function () -> environment
     expert : function (noise) -> policy
-    words : function () -> list of str
-        What the environment can show, for a tokenizer of one's own.
+    words : function (content) -> list of str
+        What the environment can show, for a tokenizer of one's own; without ``content`` those of its interface alone.
+    family : function (task name) -> str
+        The same for tasks that differ in content alone.
     close : function ()
     """
 
@@ -32,7 +34,8 @@ class TaskSource:
     test: list[str]
     make_env: Callable[[], TextEnv]
     expert: Callable[[float], Any]
-    words: Callable[[], list[str]]
+    words: Callable[[bool], list[str]]
+    family: Callable[[str], str]
     close: Callable[[], None]
 
 
@@ -61,7 +64,8 @@ def _phone(config: EnvSection) -> TaskSource:
         test=_chosen(config.test, splits, "env.test"),
         make_env=lambda: gui.PhoneEnv("train", phone),
         expert=lambda noise: gui.Expert(noise, config.distractors),
-        words=lambda: list(gui.vocabulary()),
+        words=lambda content: list(gui.vocabulary(content=content)),
+        family=lambda name: name.rpartition("-")[0],  # the template
         close=lambda: None,
     )
 
@@ -88,7 +92,8 @@ def _miniwob(config: EnvSection) -> TaskSource:
         test=_chosen(config.test, names, "env.test"),
         make_env=make_env,
         expert=miniwob.Expert,
-        words=list,
+        words=lambda _: [],
+        family=str,
         close=close,
     )
 

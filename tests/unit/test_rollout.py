@@ -17,7 +17,7 @@ from progrm_fast.trainer.config import config_from_mapping  # noqa: E402
 from progrm_fast.trainer.rewards import write_runs  # noqa: E402
 from progrm_fast.trainer.rollout import EpisodeSpec, Rollouts, replay_prompts, success_rate  # noqa: E402
 from progrm_fast.trainer.stages import start_actor  # noqa: E402
-from progrm_fast.trainer.tasks import TaskSource  # noqa: E402
+from progrm_fast.trainer.tasks import TaskSource, open_tasks  # noqa: E402
 
 SCREEN = "# mail\n4 button compose\n5 item ann dinner\n6 field to : bob\n7 text hello"
 WORDS = [
@@ -83,7 +83,7 @@ def test_words_of_few_demonstrations_have_stand_ins_also_in_a_saved_actor(tmp_pa
         Trajectory(str(i), "login", f"type {word} now", True, [login_step(word)]) for i, word in enumerate(words)
     ]
     write_runs(path, runs)
-    source = TaskSource(["login"], ["login"], Door, lambda noise: None, list, lambda: None)
+    source = TaskSource(["login"], ["login"], Door, lambda noise: None, lambda _: [], str, lambda: None)
     small = {"hidden_size": 16, "layers": 1, "heads": 2, "intermediate_size": 16, "word_share": 0.5}
     config = config_from_mapping({"actor": small, "demos": {"file": str(path)}, "sft": {"steps": 1}})
     start_actor(config, source, tmp_path)
@@ -97,6 +97,18 @@ def test_words_of_few_demonstrations_have_stand_ins_also_in_a_saved_actor(tmp_pa
     (answer,) = actor.encode_answers(["INPUT name : q7X now"], [prompt])
     assert actor.decode(answer) == "INPUT name : <word3> now"
     assert actor.put_back("INPUT name : <word3> <word9>", prompt) == "INPUT name : q7X <word9>"
+
+
+def test_in_the_phone_words_of_the_interface_are_known_and_names_have_stand_ins(tmp_path):
+    small = {"hidden_size": 16, "layers": 1, "heads": 2, "intermediate_size": 16, "word_share": 0.9}
+    train = ["mail_send-0", "mail_send-1", "mail_send-2", "mail_send-3"]
+    options = {"actor": small, "demos": {"per_task": 2}, "sft": {"steps": 1}, "env": {"train": train}}
+    config = config_from_mapping(options)
+    actor = start_actor(config, open_tasks(config.env), tmp_path)
+    prompt = actor.prompt_text(
+        "send a mail to kurt with subject exam", [], "# shop\n3 button checkout\n4 field $33"
+    )
+    assert list(actor.stand_ins(prompt)) == ["kurt", "exam", "$33"]
 
 
 def test_without_stand_ins_other_words_are_unknown(actor):

@@ -70,14 +70,17 @@ FIXED = tuple(
 MAX_ID = 40  # ids on a screen are below this
 
 
-def vocabulary() -> tuple[str, ...]:
-    """Every word of the phone, sorted: screens, goals and actions split at white space give no other."""
-    pools = (
-        NAMES, CITIES, DAYS, TOPICS, VERBS, NOTE_TITLES, PRODUCTS, COLOURS, PRICES, TIMES, NUMBERS, LEVELS, NETWORKS,
-        SECRETS, SUBJECTS, ACTIONS, FIXED,
-    )  # fmt: skip
-    words = {word for pool in pools for word in pool}
-    words.update(word for topic in TOPICS.values() for word in topic)
-    words.update(word for body in BODIES for word in body.split())
-    words.update(map(str, range(1, MAX_ID)))
+def vocabulary(*, content: bool = True) -> tuple[str, ...]:
+    """Every word of the phone, sorted: screens, goals and actions split at white space give no other.
+
+    ``content=False`` leaves out what is drawn from pools and is no part of the interface: names, titles, prices, times,
+    products, passwords.
+    """
+    words = {*ACTIONS, *FIXED, *LEVELS, *map(str, range(1, MAX_ID))}
+    if content:
+        pools = (
+            NAMES, CITIES, DAYS, TOPICS, VERBS, NOTE_TITLES, PRODUCTS, COLOURS, PRICES, TIMES, NUMBERS, NETWORKS,
+            SECRETS, SUBJECTS, *TOPICS.values(), *(body.split() for body in BODIES),
+        )  # fmt: skip
+        words.update(word for pool in pools for word in pool)
     return tuple(sorted(words))
