@@ -90,8 +90,9 @@ OPTIONS = {
     "demos": {"per_task": 4, "noise": 0.2},
     "reward": {"demo_runs": 3, "actor_runs": 2, "epochs": 2, "batch_size": 8, "refresh_iterations": 2},
     "rl": {
-        "iterations": 20, "tasks": 128, "n_envs": 128, "learning_rate": 5e-4, "gamma": 0.8, "baseline": "linear",
-        "batch_tokens": 2048, "eval_iterations": 5, "eval_temperature": 1.0, "checkpoint_iterations": 10,
+        "iterations": 20, "tasks": 128, "n_envs": 128, "learning_rate": 1e-3, "kl": 0.05, "gamma": 0.8,
+        "baseline": "linear", "batch_tokens": 2048, "eval_iterations": 5, "eval_temperature": 1.0,
+        "checkpoint_iterations": 10,
     },
 }  # fmt: skip
 
