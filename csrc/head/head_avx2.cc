@@ -1,4 +1,4 @@
-// The head kernels on AVX2.
+// The head kernels on AVX2 and FMA.
 #if defined(__x86_64__)
 #include <cstdint>
 #include <cstring>
@@ -8,7 +8,7 @@
 #pragma GCC diagnostic ignored "-Wpsabi"  // vectors are passed between inlined functions only
 #define PROGRM_FAST_ISA_NAMESPACE head_avx2
 // clang-format off: the region must open before its contents
-#include "simd/begin_avx2.h"
+#include "simd/begin_avx2_fma.h"
 #include "head/kernels-inl.h"
 #include "simd/end_region.h"
 // clang-format on

@@ -29,49 +29,64 @@ PROGRM_FAST_INLINE double sum_of_lanes(F8 x) {
 }
 
 // Lanes are summed in fp32 over this many elements, then in double: long rows lose no digits.
-constexpr std::int64_t kBlock = 1024;
+constexpr std::int64_t kBlock = 4096;
 
-// Asks for the line at this byte of rows that are read next. The second-level cache holds eight of them.
-template <int kCount>
-PROGRM_FAST_INLINE void ask_for(const char* const* rows, std::int64_t byte) {
-  for (int r = 0; r < kCount; ++r) __builtin_prefetch(rows[r] + byte, 0, 2);
+// Bytes of a row between what is read and what is asked for: further than a core looks ahead by itself.
+constexpr std::int64_t kAhead = 2048;
+
+// Adds a line of a row, times the weights of its place.
+template <simd::Kind kKind, bool kSquares>
+PROGRM_FAST_INLINE void add_line(const char* line, const F8* weights, F8& dot, F8& square) {
+  const auto add = [&](F8 x, F8 w) {
+    dot += x * w;
+    if (kSquares) square += x * x;
+  };
+  for (int half = 0; half < 2; ++half) {
+    if constexpr (kKind == simd::Kind::kFloat32) {
+      add(load<F8>(line + 32 * half), weights[half]);
+    } else {
+      const U8 pairs = load<U8>(line + 32 * half);
+      add(even_halves<kKind>(pairs), weights[2 * half]);
+      add(odd_halves<kKind>(pairs), weights[2 * half + 1]);
+    }
+  }
 }
 
 // Rows that end steps lie far apart, so one row at a time waits for memory at each of its pages. Several at once
-// are as many streams under way; and the weights are read once for all of them. A row's sum is the same in any
-// company. `ahead` may be null: the rows after these, asked for line by line meanwhile.
+// are as many streams under way; and the weights are read once for all of them. Of each row a whole line is added
+// before the next row's: what waits for memory is then as few instructions as can be, and more lines fit into the
+// core's window. A row's sum is the same in any company. `next` are the rows after these, or null.
 template <simd::Kind kKind, bool kSquares, int kCount>
 PROGRM_FAST_INLINE void row_sums(const char* const* rows, const float* weights, std::int64_t width, double* dots,
-                                 double* squares, const char* const* ahead) {
-  constexpr std::int64_t kLine = 64;
+                                 double* squares, const char* const* next) {
+  constexpr std::int64_t kSize = simd::element_size(kKind), kInLine = head::kLine / kSize;
   for (int r = 0; r < kCount; ++r) dots[r] = squares[r] = 0;
   for (std::int64_t first = 0; first < width; first += kBlock) {
     const std::int64_t end = first + kBlock < width ? first + kBlock : width;
     F8 dot[kCount] = {}, square[kCount] = {};
-    const auto add = [&](int r, F8 x, F8 w) {
-      dot[r] += x * w;
-      if (kSquares) square[r] += x * x;
-    };
     std::int64_t i = first;
-    if (kKind != simd::Kind::kFloat32) {
-      for (; i + 16 <= end; i += 16) {
-        const F8 w_even = load<F8>(weights + i), w_odd = load<F8>(weights + i + 8);
+    const auto add_lines = [&](std::int64_t stop, const char* const* asked, std::int64_t apart) {
+      for (; i + kInLine <= stop; i += kInLine) {
+        F8 w[kInLine / 8];
+        for (int x = 0; x < kInLine / 8; ++x) w[x] = load<F8>(weights + i + 8 * x);
+#pragma GCC unroll 8
         for (int r = 0; r < kCount; ++r) {
-          const U8 pairs = load<U8>(rows[r] + 2 * i);
-          add(r, even_halves<kKind>(pairs), w_even);
-          add(r, odd_halves<kKind>(pairs), w_odd);
+          if (asked != nullptr) __builtin_prefetch(asked[r] + i * kSize + apart);
+          add_line<kKind, kSquares>(rows[r] + i * kSize, w, dot[r], square[r]);
         }
-        if (ahead != nullptr && 2 * i % kLine == 0) ask_for<kCount>(ahead, 2 * i);
       }
-    }
-    for (; i + 8 <= end; i += 8) {
-      const F8 w = load<F8>(weights + i);
-      for (int r = 0; r < kCount; ++r) add(r, load_lanes(rows[r], kKind, i), w);
-      if (kKind == simd::Kind::kFloat32 && ahead != nullptr && 4 * i % kLine == 0) ask_for<kCount>(ahead, 4 * i);
-    }
-    if (i < end) {
-      const F8 w = last_lanes<simd::Kind::kFloat32>(weights, i, end - i);
-      for (int r = 0; r < kCount; ++r) add(r, last_lanes<kKind>(rows[r], i, end - i), w);
+    };
+    const std::int64_t turn = width - kAhead / kSize;
+    add_lines(end < turn ? end : turn, rows, kAhead);
+    add_lines(end, next, kAhead - width * kSize);
+    for (; i < end; i += 8) {
+      const std::int64_t n = i + 8 <= end ? 8 : end - i;
+      const F8 w = last_lanes<simd::Kind::kFloat32>(weights, i, n);
+      for (int r = 0; r < kCount; ++r) {
+        const F8 x = last_lanes<kKind>(rows[r], i, n);
+        dot[r] += x * w;
+        if (kSquares) square[r] += x * x;
+      }
     }
     for (int r = 0; r < kCount; ++r) {
       dots[r] += sum_of_lanes(dot[r]);
@@ -80,18 +95,18 @@ PROGRM_FAST_INLINE void row_sums(const char* const* rows, const float* weights, 
   }
 }
 
-// Projects kCount steps; the rows of as many steps after them are asked for if there is an `ahead`.
+// Projects kCount steps; `after` are as many that come next, or null.
 template <simd::Kind kKind, bool kNorm, int kCount>
 PROGRM_FAST_INLINE void project_group(const head::Projection& p, const std::int64_t* steps,
-                                      const std::int64_t* ahead) {
+                                      const std::int64_t* after) {
   const std::int64_t width = p.hidden.width;
   const char *rows[kCount], *next[kCount];
   double dots[kCount], squares[kCount], scales[kCount];
   for (int r = 0; r < kCount; ++r) {
     rows[r] = p.hidden.row(p.step_index[steps[r]]);
-    if (ahead != nullptr) next[r] = p.hidden.row(p.step_index[ahead[r]]);
+    if (after != nullptr) next[r] = p.hidden.row(p.step_index[after[r]]);
   }
-  row_sums<kKind, kNorm, kCount>(rows, p.ordered_weights, width, dots, squares, ahead != nullptr ? next : nullptr);
+  row_sums<kKind, kNorm, kCount>(rows, p.ordered_weights, width, dots, squares, after != nullptr ? next : nullptr);
   for (int r = 0; r < kCount; ++r) {
     scales[r] = kNorm ? 1 / __builtin_sqrt(squares[r] / static_cast<double>(width) + p.eps) : 1;
     if (kNorm) p.scales[steps[r]] = static_cast<float>(scales[r]);
@@ -103,26 +118,15 @@ PROGRM_FAST_INLINE void project_group(const head::Projection& p, const std::int6
   }
 }
 
-// Asks for the first line of each page of the rows of steps [0, n): finding a page's address takes as long as
-// reading from it.
-PROGRM_FAST_INLINE void touch_pages(const head::Projection& p, const std::int64_t* steps, std::int64_t n) {
-  constexpr std::int64_t kPage = 4096;
-  const std::int64_t bytes = p.hidden.width * simd::element_size(p.hidden.kind);
-  for (std::int64_t k = 0; k < n; ++k) {
-    const char* row = p.hidden.row(p.step_index[steps[k]]);
-    for (std::int64_t byte = 0; byte < bytes; byte += kPage) __builtin_prefetch(row + byte);
-  }
-}
-
-constexpr int kRows = 8;
+// More rows at once need more registers than there are, for their places and for those of the rows after them.
+constexpr int kRows = 4;
 
 template <simd::Kind kKind, bool kNorm>
 static void project_steps(const head::Projection& p, const std::int64_t* steps, std::int64_t n) {
   std::int64_t k = 0;
   for (; k + kRows <= n; k += kRows) {
-    const std::int64_t left = n - (k + kRows);
-    touch_pages(p, steps + k + kRows, left < kRows ? left : kRows);
-    project_group<kKind, kNorm, kRows>(p, steps + k, left >= kRows ? steps + k + kRows : nullptr);
+    const bool more = k + 2 * kRows <= n;
+    project_group<kKind, kNorm, kRows>(p, steps + k, more ? steps + k + kRows : nullptr);
   }
   for (; k < n; ++k) project_group<kKind, kNorm, 1>(p, steps + k, nullptr);
 }

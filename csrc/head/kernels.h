@@ -6,6 +6,10 @@
 
 namespace progrm_fast::head {
 
+// A row is read by lines of so many bytes, for that is what memory gives.
+constexpr std::int64_t kLine = 64;
+constexpr std::int64_t kHalvesInLine = kLine / 2;
+
 struct Kernels {
   // Writes dots and scales of the n steps whose numbers `steps` holds.
   void (*project)(const Projection& projection, const std::int64_t* steps, std::int64_t n);

@@ -58,11 +58,13 @@ double sigmoid_less(double z, double y) {
   return z > 0 ? (1 - y) - tail : tail - y;
 }
 
-// Kernels take halves apart into even and odd elements, sixteen at a time; weights come in the same order.
+// Kernels take the halves of a whole line apart into even and odd elements, sixteen at a time; weights come in the
+// same order.
 std::vector<float> in_reading_order(const Projection& p) {
   std::vector<float> ordered(p.weights, p.weights + p.heads * p.hidden.width);
+  const std::int64_t in_lines = p.hidden.width / kHalvesInLine * kHalvesInLine;
   for (std::int64_t j = 0; j < p.heads; ++j) {
-    for (std::int64_t i = 0; i + 16 <= p.hidden.width; i += 16) {
+    for (std::int64_t i = 0; i < in_lines; i += 16) {
       const float* from = p.weights + j * p.hidden.width + i;
       float* to = ordered.data() + j * p.hidden.width + i;
       for (int lane = 0; lane < 8; ++lane) {

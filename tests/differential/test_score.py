@@ -89,8 +89,8 @@ def test_the_loss_and_its_gradients(case, backend, isa):
 
 
 @pytest.mark.parametrize("isa", _C.simd_levels())
-@pytest.mark.parametrize("threads", [1, 3])
-def test_results_depend_neither_on_threads_nor_on_the_instruction_set(isa, threads):
+@pytest.mark.parametrize("threads", [2, 3])
+def test_threads_change_nothing_and_instruction_sets_only_the_rounding(isa, threads):
     generator = torch.Generator().manual_seed(1)
     hidden = torch.randn(40, 64, 512, generator=generator)
     weight, norm_weight = torch.randn(2, 512, generator=generator) / 20, torch.rand(512, generator=generator)
@@ -106,18 +106,19 @@ def test_results_depend_neither_on_threads_nor_on_the_instruction_set(isa, threa
         (found.returns.sum() + value).backward()
         return [*(x.detach() for x in found), value.detach(), *(x.grad for x in leaves)]
 
-    before = torch.get_num_threads()
-    try:
-        set_isa("scalar")
-        torch.set_num_threads(1)
-        expected = everything()
+    def run_with(isa, threads):
         set_isa(isa)
         torch.set_num_threads(threads)
-        found = everything()
-        for got, wanted in zip(found, expected, strict=True):
-            assert torch.equal(got, wanted)
+        return everything()
+
+    before = torch.get_num_threads()
+    try:
+        scalar, expected, found = run_with("scalar", 1), run_with(isa, 1), run_with(isa, threads)
     finally:
         torch.set_num_threads(before)
+    for got, wanted, without_fma in zip(found, expected, scalar, strict=True):
+        assert torch.equal(got, wanted)
+        assert (got - without_fma).abs().max() <= score.RELATIVE_TOLERANCE * without_fma.abs().max()
     # Large enough for zeros from the system's fresh pages.
     assert torch.equal(found[4].flatten(0, 1).any(1).nonzero()[:, 0], index.unique())
 
