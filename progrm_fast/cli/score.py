@@ -35,6 +35,7 @@ __all__ = ["score"]
 @click.option(
     "--initial-progress", type=click.FloatRange(0, 1), default=0.0, help="What the first step's reward counts from."
 )
+@click.option("--monotone", is_flag=True, help="Progress never falls: take the highest prediction so far.")
 @click.option("--quiet", is_flag=True, help="No progress bar and no closing summary.")
 @options(READING_OPTIONS)
 def score(
@@ -45,6 +46,7 @@ def score(
     dtype: str,
     batch_tokens: int,
     initial_progress: float,
+    monotone: bool,
     quiet: bool,
     **given: Any,
 ) -> None:
@@ -84,6 +86,7 @@ def score(
                 trajectories,
                 batch_tokens=batch_tokens,
                 initial_progress=initial_progress,
+                monotone=monotone,
                 progress_bar=not quiet and sys.stderr.isatty(),
             )
         name = os.path.basename(os.path.realpath(model))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import orjson
 import torch
 from safetensors import SafetensorError
@@ -218,6 +220,7 @@ class ProgressRewardModel(torch.nn.Module):
         *,
         batch_tokens: int = 16384,
         initial_progress: float = 0.0,
+        monotone: bool = False,
         backend: str = "auto",
         progress_bar: bool = False,
     ) -> list[ProgressScores]:
@@ -233,6 +236,9 @@ class ProgressRewardModel(torch.nn.Module):
             A batch holds at most this many tokens, padding included, and at least one prompt.
         initial_progress : float
             Progress before the first step, 0..1: what the first reward counts from.
+        monotone : bool
+            Take the highest prediction so far, from ``initial_progress`` on, for progress: like the labels it then
+            never falls, and no reward is negative.
         backend : str
             Of the head: ``"auto"``, ``"reference"``, ``"cpu"`` or ``"triton"``.
         progress_bar : bool
@@ -270,6 +276,9 @@ class ProgressRewardModel(torch.nn.Module):
         finally:
             self.train(training)
         known = ~progress.isnan()
+        if monotone:
+            for start, end in itertools.pairwise(cu_steps):
+                _raise_to_highest(progress[start:end].numpy(), initial_progress)
         rewards = progress_rewards(
             progress, torch.tensor(cu_steps, dtype=torch.int32), initial=initial_progress, scored=known
         )
@@ -487,6 +496,12 @@ def _read_description(folder: Path) -> dict[str, Any]:
             f"{folder}: expected a reward model of version {VERSION}, got version {content.get('version')!r}"
         )
     return content
+
+
+def _raise_to_highest(progress: npt.NDArray[np.float32], initial: float) -> None:
+    """Replace each number by the highest up to it, in place; NaN stays where it is."""
+    highest = np.fmax.accumulate(np.concatenate([np.array([initial], dtype=np.float32), progress]))[1:]
+    np.copyto(progress, highest, where=~np.isnan(progress))
 
 
 def _report_unknown(scores: Sequence[ProgressScores]) -> None:

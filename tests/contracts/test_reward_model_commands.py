@@ -93,10 +93,20 @@ def test_scoring_adds_progress_and_rewards_and_keeps_the_rest(trained):
             last = progress
         assert after == before  # the labels of the annotation, and all that belongs to them, are gone
     again = call(
-        "score", trained / "rm" / "model", trained / "runs.jsonl", "-o", "-", "--quiet", "--batch-tokens", "1"
+        "score",
+        trained / "rm" / "model",
+        trained / "runs.jsonl",
+        "-o",
+        "-",
+        "--quiet",
+        "--batch-tokens",
+        "1",
+        "--monotone",
     )
     assert again.exit_code == 0
     first = json.loads(again.output.splitlines()[0])
+    assert [s["progress"] for s in first["steps"]] == sorted(s["progress"] for s in first["steps"])
+    assert all(s["reward"] >= 0 for s in first["steps"])
     assert first["scoring"] == {"model": "model"}
     assert first["extra"] == {"k": 1}
 

@@ -141,6 +141,18 @@ def test_scores_of_every_step(model):
     assert (raised[0].rewards[1:] == scores[0].rewards[1:]).all()
 
 
+def test_monotone_progress_is_the_highest_so_far(model):
+    plain = model.score(RUNS, initial_progress=0.5)
+    found = model.score(RUNS, initial_progress=0.5, monotone=True)
+    for before, after in zip(plain, found, strict=True):
+        highest = [max([0.5, *before.progress[: t + 1].tolist()]) for t in range(len(before.progress))]
+        assert after.progress.tolist() == highest
+        assert after.progress.dtype == np.float32
+        np.testing.assert_allclose(after.rewards, np.diff(highest, prepend=0.5), atol=1e-6)
+        assert (after.rewards >= 0).all()
+    assert any((one.rewards < 0).any() for one in plain)
+
+
 def test_progress_is_what_the_head_makes_of_the_backbone(decoder, encoder, tokenizer):
     one = RUNS[1]
     (prompt,) = decoder.prompter.prompts([one])
@@ -316,6 +328,8 @@ def test_a_hidden_state_that_is_no_number_is_reported_and_kept_to_its_step(encod
     try:
         with pytest.warns(RuntimeWarning, match=r"no numbers at 'long' step 4, 'short' step 1$"):
             scores = encoder.score(RUNS)
+        with pytest.warns(RuntimeWarning, match="no numbers"):
+            highest = encoder.score(RUNS, monotone=True)[0].progress
     finally:
         del encoder.features
     assert np.flatnonzero(np.isnan(scores[0].progress)).tolist() == [3]
@@ -324,6 +338,8 @@ def test_a_hidden_state_that_is_no_number_is_reported_and_kept_to_its_step(encod
     np.testing.assert_allclose(np.delete(scores[0].progress, 3), np.delete(p, 3), atol=1e-6)
     assert scores[0].rewards[4] == pytest.approx(p[4] - p[2], abs=1e-6)
     assert np.isnan(scores[1].progress).tolist() == [True, False]
+    assert np.flatnonzero(np.isnan(highest)).tolist() == [3]
+    assert (np.delete(highest, 3) == np.maximum.accumulate(np.delete(scores[0].progress, 3))).all()
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
         assert encoder.score(RUNS[2:3])[0].progress.shape == (0,)
