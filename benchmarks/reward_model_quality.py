@@ -67,7 +67,7 @@ Runs = list[Trajectory]
 # Chosen with --development.
 TINY_PROMPTS = PromptConfig(form="decoder", max_tokens=2048, field_tokens=16)
 TINY_TRAINING = TrainingConfig(epochs=8, batch_size=4, batch_tokens=2048, learning_rate=2e-3, eval_share=0)
-MINILM_PROMPTS = PromptConfig(form="encoder", max_tokens=64, field_tokens=24, history=4)
+MINILM_PROMPTS = PromptConfig(form="encoder", max_tokens=256, field_tokens=24, history=12, history_results=True)
 MINILM_TRAINING = TrainingConfig(epochs=40, batch_size=8, learning_rate=5e-3, freeze_layers=-1, eval_share=0)
 
 

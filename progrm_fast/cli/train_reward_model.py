@@ -33,6 +33,7 @@ _MODEL_OPTIONS = [
     click.option("--max-tokens", type=click.IntRange(16), default=2048, help="Longest sequence."),
     click.option("--field-tokens", type=click.IntRange(1), default=128, help="Most tokens of an action or screen."),
     click.option("--history", type=click.IntRange(0), default=16, help="Encoder form: earlier actions told."),
+    click.option("--history-results", is_flag=True, help="Encoder form: also tell what earlier actions led to."),
     click.option(
         "--head", type=click.Choice(["linear", "mlp"]), default="linear", help="From hidden state to progress."
     ),
@@ -136,7 +137,9 @@ def train_reward_model(labelled: str, output: str, resume: bool, device: str, qu
             f"them), got none in {len(found)}"
         )
     form = given.pop("form")
-    prompt_options = {name: given.pop(name) for name in ("max_tokens", "field_tokens", "history")}
+    prompt_options = {
+        name: given.pop(name) for name in ("max_tokens", "field_tokens", "history", "history_results")
+    }
     model_options = {"pooling": given.pop("pooling"), "head": {"kind": given.pop("head")}}
     backbone = given.pop("backbone")
     if given["learning_rate"] is None:

@@ -8,13 +8,14 @@ Two forms:
 
 - **decoder**: the goal, then all steps, as one sequence. A step is scored at its last token, so a causal backbone sees
   what came up to and including the step's result, and nothing later.
-- **encoder**: a prompt of its own for each step: the goal, the actions of the ``history`` steps before, the step.
+- **encoder**: a prompt of its own for each step: the goal, the actions of the ``history`` steps before (with
+  ``history_results`` also what they led to), the step.
 
 Too long (more than ``max_tokens``): the goal keeps its first tokens, up to a quarter of the room. In the encoder form
-the oldest actions are dropped, then the step loses its last tokens. In the decoder form a trajectory is cut at steps
-into windows; each starts with the goal and repeats the newest steps of the window before, as many as fit into half of
-the room, so that every step is scored once, with at least that much of its past. A single step that is longer than the
-room loses its last tokens; one that holds a screenshot is refused, for a picture cannot be cut.
+the oldest part of the history is dropped, then the step loses its last tokens. In the decoder form a trajectory is
+cut at steps into windows; each starts with the goal and repeats the newest steps of the window before, as many as fit
+into half of the room, so that every step is scored once, with at least that much of its past. A single step that is
+longer than the room loses its last tokens; one that holds a screenshot is refused, for a picture cannot be cut.
 """
 
 from __future__ import annotations
@@ -48,12 +49,15 @@ class PromptConfig:
         A step's action, screen and result each keep their first tokens, this many.
     history : int
         Encoder form: how many actions before the step are told.
+    history_results : bool
+        Encoder form: also tell what each of them led to (``result``).
     """
 
     form: Literal["decoder", "encoder"] = "decoder"
     max_tokens: int = 2048
     field_tokens: int = 128
     history: int = 16
+    history_results: bool = False
 
     def __post_init__(self) -> None:
         if self.form not in _FORMS:
@@ -62,6 +66,8 @@ class PromptConfig:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ValueError(f"{name}: expected an integer of at least {least}, got {value!r}")
+        if not isinstance(self.history_results, bool):
+            raise ValueError(f"history_results: expected true or false, got {self.history_results!r}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,7 +127,7 @@ class Prompt:
 @dataclass(frozen=True, slots=True, eq=False)
 class _Step:
     tokens: list[int]
-    action: list[int]
+    past: list[int]  # what later steps of the encoder form tell of it
     screen: Screen | None
 
 
@@ -210,7 +216,9 @@ class Prompter:
             all_tokens = [*(screen.tokens if screen is not None else []), *tokens[number]]
             for text in fields.values():
                 all_tokens += tokens[text][:limit]
-            steps.append(_Step(all_tokens, tokens[fields["action"]][:limit], screen))
+            told_later = ("action", "result") if self.config.history_results else ("action",)
+            past = [token for name in told_later if name in fields for token in tokens[fields[name]][:limit]]
+            steps.append(_Step(all_tokens, past, screen))
         return steps
 
     def _windows(self, index: int, goal: list[int], steps: list[_Step], name: str) -> list[Prompt]:
@@ -242,7 +250,7 @@ class Prompter:
         prompts = []
         for t, step in enumerate(steps):
             told = self._fitted(step, room, name)
-            past = [token for before in steps[max(0, t - self.config.history) : t] for token in before.action]
+            past = [token for before in steps[max(0, t - self.config.history) : t] for token in before.past]
             kept = past[max(0, len(past) - (room - len(told))) :]
             tokens = [*goal, *kept, *told, *self._separator]
             screens = [(len(goal) + len(kept), step.screen)] if step.screen is not None else []

@@ -67,6 +67,20 @@ def test_an_encoder_reads_a_prompt_for_each_step():
     ]
 
 
+def test_an_encoder_may_read_what_earlier_actions_led_to():
+    steps = [
+        {"action": "a", "observation": "x", "result": "b f g"},
+        {"action": "c"},
+        {"action": "d", "result": "e"},
+    ]
+    assert told(steps, form="encoder", history=2, history_results=True, field_tokens=3) == [
+        ("[CLS] Goal: buy milk [SEP] Step 1: Screen: x Action: a Result: b f [SEP]", [14], 0),
+        ("[CLS] Goal: buy milk [SEP] Action: a Result: b f Step 2: Action: c [SEP]", [14], 1),
+        ("[CLS] Goal: buy milk [SEP] Action: a Result: b f Action: c Step 3: Action: d Result: e [SEP]", [18], 2),
+    ]
+    assert told(steps[:1], history_results=True) == told(steps[:1])  # a decoder reads everything anyway
+
+
 def test_fields_keep_their_first_tokens():
     assert told([{"action": "one two three", "result": "four five six"}], field_tokens=3) == [
         ("Goal: buy milk Step 1: Action: one two Result: four five", [10], 0)
@@ -201,6 +215,7 @@ def test_length_buckets():
         ({"max_tokens": 15}, "max_tokens: expected an integer of at least 16, got 15"),
         ({"field_tokens": True}, "field_tokens: expected an integer of at least 1, got True"),
         ({"history": -1}, "history: expected an integer of at least 0, got -1"),
+        ({"history_results": 1}, "history_results: expected true or false, got 1"),
     ],
 )
 def test_bad_options(options, message):
