@@ -290,7 +290,7 @@ void progress_bce(const Projection& p, const Loss& loss, int max_threads) {
       double sum = 0;
       for (std::int64_t j = 0; j < p.heads; ++j) {
         const double z = logit(p, k, j);
-        sum += (z > 0 ? z : z * 0) - z * target + std::log1p(std::exp(-std::abs(z)));
+        sum += (z < 0 ? 0 : z) - z * target + std::log1p(std::exp(-std::abs(z)));
         d[j] = static_cast<float>(weight * sigmoid_less(z, target));
       }
       losses[static_cast<std::size_t>(i)] = weight * sum;

@@ -84,8 +84,8 @@ def score_cases() -> list[ScoreCase]:
 
     cases = [case(f"width {width}", random(2, 9, width), [3, 2]) for width in (1, 7, 8, 16, 33)]
     cases += [
-        case("more than a block", random(3, 2100), [2, 1]),
-        case("eight rows and rest", random(40, 20), [13, 6]),
+        case("more than a block", random(3, 4130), [6, 3]),
+        case("groups of rows and rest", random(40, 20), [13, 6]),
     ]
     for dtype in (torch.bfloat16, torch.float16):
         options = {"norm_weight": random(37), "weight": random(2, 37).to(dtype) / 6}

@@ -109,7 +109,7 @@ def sums_kernel(
             rest = tl.where(
                 one_more == 1.0, e, tl.log(one_more) * (e / tl.where(one_more == 1.0, 1.0, one_more - 1.0))
             )
-            cross_entropy = tl.where(z > 0, z, z * 0.0) - z * y + rest
+            cross_entropy = tl.where(z < 0, 0.0, z) - z * y + rest
             d = tl.where(counts, u * share * sigmoid_less(z, y), 0.0)
             tl.store(dlogits + k * heads + head, d)
             loss += tl.where(counts, u * share * cross_entropy, 0.0).to(tl.float64)
