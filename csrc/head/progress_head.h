@@ -22,10 +22,7 @@ struct Hidden {
 
   std::int64_t n_rows() const { return n_batches * rows_per_batch; }
   const char* row(std::int64_t r) const {
-    std::int64_t at = r * row_stride;
-    if (batch_stride != rows_per_batch * row_stride) {  // else a division is saved
-      at = r / rows_per_batch * batch_stride + r % rows_per_batch * row_stride;
-    }
+    const std::int64_t at = r / rows_per_batch * batch_stride + r % rows_per_batch * row_stride;
     return static_cast<const char*>(data) + at * simd::element_size(kind);
   }
 };

@@ -210,13 +210,13 @@ class Prompter:
     ) -> list[_Step]:
         """Return the steps in tokens, their fields cut."""
         limit = self.config.field_tokens
+        told_later = ("action", "result") if self.config.history_results else ("action",)
         steps = []
         for step, fields, number in zip(trajectory.steps, told, _numbers(len(told)), strict=True):
             screen = self._screens(step) if self._screens is not None else None
             all_tokens = [*(screen.tokens if screen is not None else []), *tokens[number]]
             for text in fields.values():
                 all_tokens += tokens[text][:limit]
-            told_later = ("action", "result") if self.config.history_results else ("action",)
             past = [token for name in told_later if name in fields for token in tokens[fields[name]][:limit]]
             steps.append(_Step(all_tokens, past, screen))
         return steps
